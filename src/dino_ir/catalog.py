@@ -1,0 +1,96 @@
+"""Parts by name: the folder is the register.
+
+`build("networks", {"name": "restormer", "dim": 32})` imports `dino_ir/networks/restormer.py` and calls
+the one class it exports. To add a part, add a file.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, cast
+
+from dino_ir.errors import RecipeError
+
+__all__ = ["SHELVES", "build", "find", "names", "summary"]
+
+SHELVES = (
+    "datasets",
+    "degradations",
+    "fusion",
+    "learners",
+    "metrics",
+    "networks",
+    "priors",
+    "restorers",
+)
+"""The folders whose files are parts that a recipe may name."""
+
+_SHELF_OF = {
+    "dataset": "datasets",
+    "degradation": "degradations",
+    "metric": "metrics",
+    "network": "networks",
+    "prior": "priors",
+}
+"""`network = { name = ... }` is built from `networks/`; `networks = [...]` is a list of such tables."""
+
+
+def names(shelf: str) -> list[str]:
+    """The parts on a shelf, in alphabetical order.
+
+    Raises:
+        RecipeError: no such shelf.
+    """
+    if shelf not in SHELVES:
+        raise RecipeError(f"no shelf {shelf!r}; there are: {', '.join(SHELVES)}")
+    package = importlib.import_module(f"dino_ir.{shelf}")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def find(shelf: str, name: str) -> Any:
+    """The part that `dino_ir/<shelf>/<name>.py` exports.
+
+    Raises:
+        RecipeError: no such file; the message lists the names there are.
+    """
+    if name not in names(shelf):
+        raise RecipeError(f"no {name!r} in {shelf}/; there are: {', '.join(names(shelf))}")
+    module = importlib.import_module(f"dino_ir.{shelf}.{name}")
+    (export,) = module.__all__
+    return getattr(module, export)
+
+
+def summary(shelf: str, name: str) -> str:
+    """The first line of a part's docstring."""
+    return (inspect.getdoc(find(shelf, name)) or "").partition("\n")[0]
+
+
+def build(shelf: str, table: Mapping[str, Any]) -> Any:
+    """Build one part; tables inside it are parts too, and are built first.
+
+    Raises:
+        RecipeError: unknown name, an option the part does not take, or a value it refuses.
+    """
+    if "name" not in table:
+        raise RecipeError(f"a table for {shelf}/ needs a name; there are: {', '.join(names(shelf))}")
+    options = {key: _option(key, value) for key, value in table.items() if key != "name"}
+    part = find(shelf, table["name"])
+    signature = inspect.signature(part)
+    try:
+        signature.bind(**options)
+    except TypeError as problem:
+        takes = ", ".join(signature.parameters) or "nothing"
+        raise RecipeError(f"{shelf}/{table['name']}: {problem} (it takes: {takes})") from None
+    try:
+        return part(**options)
+    except ValueError as problem:
+        raise RecipeError(f"{shelf}/{table['name']}: {problem}") from problem
+
+
+def _option(key: str, value: Any) -> Any:
+    if key in _SHELF_OF and isinstance(value, Mapping):
+        return build(_SHELF_OF[key], cast(Mapping[str, Any], value))
+    if key in _SHELF_OF.values():
+        return [build(key, table) for table in value]
+    return value

@@ -1,0 +1,201 @@
+"""The promises every part keeps. Read this file first.
+
+An image is a float tensor, RGB, in [0, 1]: [3, H, W] alone, [B, 3, H, W] in a batch.
+Parts with weights extend a class here; parts without only match a signature.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+# --- pictures ---------------------------------------------------------------------------------
+
+
+class Pair(NamedTuple):
+    """One scene, damaged and not. `degraded` is None where a degradation is still to be applied.
+
+    Images are [3, H, W], uint8 (so that thousands fit in memory) or float in [0, 1].
+    """
+
+    name: str
+    clean: Tensor
+    degraded: Tensor | None = None
+    depth: Tensor | None = None  # [1, H, W], float, in the unit haze's beta is measured in
+
+
+class Dataset(Protocol):
+    """Named pairs in a fixed order."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Pair: ...
+
+
+Parameters = dict[str, Any]
+"""What one image's damage is made of: numbers, seeds, and the `Parameters` of inner degradations."""
+
+
+class Degradation(Protocol):
+    """Damages clean images; what is random is drawn first, one image at a time."""
+
+    def draw(self, rng: torch.Generator) -> Parameters:
+        """Draw one image's damage. The same `rng` state gives the same parameters."""
+        ...
+
+    def apply(self, images: Tensor, parameters: Sequence[Parameters], depth: Tensor | None = None) -> Tensor:
+        """Damage a batch, image i by `parameters[i]`: the same on any device and in any batch.
+
+        Args:
+            images: [B, 3, H, W], clean.
+            parameters: B results of `draw`.
+            depth: [B, 1, H, W] where the scene's depth is known.
+
+        Returns:
+            [B, 3, H, W], a new tensor.
+        """
+        ...
+
+
+class Metric(Protocol):
+    """Scores each image of a batch: [B, 3, H, W] twice -> [B]."""
+
+    @property
+    def higher_is_better(self) -> bool: ...
+    def __call__(self, restored: Tensor, clean: Tensor) -> Tensor: ...
+
+
+# --- priors and fusion ------------------------------------------------------------------------
+
+
+class Prior(nn.Module):
+    """A pretrained network that describes an image: feature maps, shallow to deep.
+
+    It never learns and stays in eval mode. Gradients still flow through it to the image, which a
+    perceptual loss needs; use `torch.no_grad()` where they are not wanted. It normalises the image
+    itself, and is built with random weights; `files.weights.fill_priors` puts the trained ones in.
+    """
+
+    tiny: ClassVar[Mapping[str, Any]] = {}  # options of the smallest useful instance, for tests
+    channels: tuple[int, ...]  # of each feature map that `forward` returns
+    stride: int  # image pixels per feature pixel; both sides of the image must divide by it
+    pretrained: str | None = None  # the weights that belong to it, by name
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False).requires_grad_(False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Describe [B, 3, H, W] by maps [B, C, H / stride, W / stride], shallow to deep."""
+        raise NotImplementedError
+
+    def blocks(self, image: Tensor, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """The maps after chosen blocks (0 is the first), computed no deeper than the last of them."""
+        raise NotImplementedError
+
+
+class View(NamedTuple):
+    """What a restorer knows of the photo around the piece it works on."""
+
+    map: Tensor  # [B, C, h, w]: the photo, described once
+    box: Tensor  # [B, 4]: top, left, bottom, right of the piece, as fractions of the photo
+
+
+class FeatureFusion(nn.Module):
+    """A prior's feature maps, shallow to deep -> one map. Built from `prior_channels`."""
+
+    channels: int  # of the map
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Fuse L maps [B, C_l, h, w] into one, [B, channels, h, w]."""
+        raise NotImplementedError
+
+    def readings(self) -> dict[str, float]:
+        """Numbers of the last forward pass worth logging, such as a gate's scores."""
+        return {}
+
+
+class LevelFusion(nn.Module):
+    """One map steers a network's features at each of its places. Built from `channels, places`."""
+
+    needs_map: ClassVar[bool] = True  # False: the prior need not run to restore
+
+    def forward(self, place: int, features: Tensor, view: View) -> Tensor:
+        """Steer [B, C, H, W] at a place; the shape stays."""
+        raise NotImplementedError
+
+
+# --- networks ---------------------------------------------------------------------------------
+
+Guide = Callable[[int, Tensor], Tensor]
+"""`guide(place, features)` returns features of the same shape; `place` counts `Network.places`."""
+
+
+def no_guide(_place: int, features: Tensor) -> Tensor:
+    """Leave the features as they are: the network works alone."""
+    return features
+
+
+class Place(NamedTuple):
+    """A point inside a network where a guide may steer it."""
+
+    channels: int
+    stride: int  # image pixels per feature pixel
+    heads: int  # groups that attention across these channels works in
+
+
+class Network(nn.Module):
+    """An image-to-image network that a guide may steer."""
+
+    tiny: ClassVar[Mapping[str, Any]] = {}  # options of the smallest useful instance, for tests
+    places: tuple[Place, ...]  # the latent, then after each decoder level, coarse to fine
+    multiple_of: int  # both sides of the input must divide by this
+
+    def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
+        raise NotImplementedError
+
+
+# --- what is trained --------------------------------------------------------------------------
+
+
+class Batch(NamedTuple):
+    """What a learner trains on: B crops out of P photos, photo by photo, B / P of each."""
+
+    degraded: Tensor  # [B, 3, H, W]
+    clean: Tensor  # [B, 3, H, W]
+    photo: Tensor | None = None  # [P, 3, h, w]: thumbnails of the degraded photos, where asked for
+    box: Tensor | None = None  # [B, 4]: where each crop lies in its photo; see `View`
+
+
+class Learner(nn.Module):
+    """Anything the training loop can train."""
+
+    thumbnail: int | None = None  # side of the square `Batch.photo` it wants of each photo, in pixels
+
+    def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """The named scalar terms of the training loss, already weighted."""
+        raise NotImplementedError
+
+    def after_step(self, step: int, steps: int) -> None:
+        """What must follow an optimizer step, such as moving a teacher. `steps` is the run's length."""
+
+    def readings(self) -> dict[str, float]:
+        """Numbers of the last step worth logging besides the losses."""
+        return {}
+
+    def product(self) -> nn.Module:
+        """What the run is for: the module whose weights are published."""
+        return self
+
+
+class Restorer(Learner):
+    """A whole system: it restores images, and can be trained to."""
+
+    multiple_of: int  # both sides of the input must divide by this
+
+    def look(self, photo: Tensor) -> Tensor | None:
+        """Describe whole photos [B, 3, H, W] once, for `View.map`; None if pieces need no context."""
+        return None
+
+    def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
+        """Restore [B, 3, H, W]; without a view, the image is the whole photo."""
+        raise NotImplementedError

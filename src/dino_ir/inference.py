@@ -1,0 +1,147 @@
+"""Load a restorer from its weight file, and restore images of any kind and size with it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dino_ir.catalog import build
+from dino_ir.contracts import Restorer, View
+from dino_ir.errors import DinoIRError, ImageError, WeightsError
+from dino_ir.files.images import read_photo
+from dino_ir.files.weights import fill_priors, find_weights, learned, read_weights
+from dino_ir.ops.kinds import copy_image, open_image
+from dino_ir.ops.pad import crop_to, pad_to_multiple
+from dino_ir.ops.tile import add_tile, cut_tiles, piece_of
+
+__all__ = ["OVERLAP", "WHOLE_SIDE", "find_device", "load", "restore"]
+
+WHOLE_SIDE = 1024
+"""With `tile="auto"`, images of up to WHOLE_SIDE x WHOLE_SIDE pixels are restored whole, larger ones in
+tiles of that side: memory then no longer grows with the image."""
+
+OVERLAP = 64
+"""Pixels that neighbouring tiles share, at most half of a tile: enough for seams to be blended away."""
+
+
+def load(weights: str | Path = "default", device: str = "auto") -> Restorer:
+    """Build a restorer and fill in its weights.
+
+    Args:
+        weights: "default", the name of a file that comes with the package, or a path.
+        device: "auto" (CUDA, else MPS, else the CPU), or a name that torch knows.
+
+    Returns:
+        The restorer, in eval mode.
+
+    Raises:
+        WeightsError: no such file, or it does not fit what it describes.
+        RecipeError: the file describes a part that does not exist.
+        DinoIRError: no such device.
+    """
+    place = find_device(device)
+    path = find_weights(weights)
+    state, table = read_weights(path)
+    if "restorer" not in table:
+        raise WeightsError(f"{path} holds no restorer, only a part of one")
+    restorer: Restorer = build("restorers", table["restorer"])
+    fill_priors(restorer, table.get("priors"))
+    wrong = sorted(state.keys() ^ learned(restorer).keys())
+    if wrong:
+        raise WeightsError(f"{path} does not fit its restorer: {len(wrong)} names differ, such as {wrong[0]}")
+    try:
+        restorer.load_state_dict(state, strict=False)
+    except RuntimeError as problem:
+        raise WeightsError(f"{path} does not fit its restorer: {' '.join(str(problem).split())}") from None
+    return restorer.to(place).eval()
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """The device a name stands for.
+
+    Raises:
+        DinoIRError: unknown, or not in this machine.
+    """
+    if name == "auto":
+        has_mps = torch.backends.mps.is_available()
+        name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError):  # torch has no error of its own for this
+        raise DinoIRError(f"no device {name!r} here; expected auto, cpu, or one this machine has") from None
+
+
+def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: float = 1.0) -> Any:
+    """Restore an image; what comes back has the kind, type of number and size of what came.
+
+    Args:
+        restorer: in eval mode, as `load` gives it.
+        image: a float tensor [3, H, W] or [B, 3, H, W] in [0, 1]; a numpy array [H, W], [H, W, 1] or
+            [H, W, 3] of uint8, uint16, or floats in [0, 1]; a PIL image; or a path, which comes back
+            as an array [H, W, 3]. Any height and width from 1.
+        tile: side of the tiles in pixels, "off" for the whole image at once, or "auto".
+        strength: 0 gives the image back bit for bit, 1 restores fully; between, the two are blended.
+
+    Raises:
+        ImageError: an image, a tile or a strength that is none of these, or a result with NaN.
+    """
+    if not 0 <= strength <= 1:
+        raise ImageError(f"expected a strength from 0 to 1, got {strength}")
+    if tile not in ("auto", "off") and (not isinstance(tile, int) or tile < 1):
+        raise ImageError(f'expected a tile of "auto", "off" or a number of pixels, got {tile!r}')
+    if isinstance(image, str | Path):
+        image = _read_array(image)
+    degraded, close = open_image(image)
+    if strength == 0:
+        return copy_image(image)
+    restored = _restore_batch(restorer, degraded, tile)
+    if not restored.isfinite().all():
+        raise ImageError("the restorer gave values that are not numbers; try other weights or device='cpu'")
+    if strength < 1:
+        restored = degraded.to(restored).lerp(restored, strength)
+    return close(restored.clamp(0, 1))
+
+
+def _read_array(path: str | Path) -> Any:
+    photo = read_photo(path)
+    values = photo.pixels.expand(3, -1, -1).movedim(0, 2)
+    if photo.bits == 32:
+        return values.numpy().copy()
+    array = (values * (2**photo.bits - 1)).round().numpy()
+    return array.astype("uint8" if photo.bits == 8 else "uint16")
+
+
+def _restore_batch(restorer: Restorer, degraded: Tensor, tile: int | str) -> Tensor:
+    """[B, 3, H, W] -> the same, on the restorer's device; few enough at a time to fit into memory."""
+    device = next((weight.device for weight in restorer.parameters()), degraded.device)
+    at_once = max(1, WHOLE_SIDE**2 // degraded[0, 0].numel())
+    with torch.inference_mode():
+        parts = [_restore_photos(restorer, part.to(device), tile) for part in degraded.split(at_once)]
+        restored = torch.cat(parts)
+    return restored.clone()  # outside of inference mode: a tensor that autograd can use
+
+
+def _restore_photos(restorer: Restorer, photos: Tensor, tile: int | str) -> Tensor:
+    size = (photos.shape[-2], photos.shape[-1])
+    described = restorer.look(photos)
+    padded = pad_to_multiple(photos, restorer.multiple_of)
+    side, overlap = _tiling(size, tile, restorer.multiple_of)
+    restored = torch.zeros_like(padded)
+    for part in cut_tiles((padded.shape[-2], padded.shape[-1]), side, overlap, restorer.multiple_of):
+        view = None
+        if described is not None:
+            edges = [part.top / size[0], part.left / size[1], part.bottom / size[0], part.right / size[1]]
+            view = View(described, photos.new_tensor(edges).expand(len(photos), 4))
+        add_tile(restored, restorer(piece_of(padded, part), view), part)
+    return crop_to(restored, size)
+
+
+def _tiling(size: tuple[int, int], tile: int | str, multiple: int) -> tuple[int, int]:
+    """Side and overlap of the tiles, both multiples of `multiple`; one tile if the image stays whole."""
+    if tile == "auto":
+        tile = "off" if math.prod(size) <= WHOLE_SIDE**2 else WHOLE_SIDE
+    side = max(size) if isinstance(tile, str) else tile
+    side = math.ceil(side / multiple) * multiple
+    return side, min(OVERLAP, side // 2) // multiple * multiple

@@ -1,0 +1,105 @@
+"""Look before training: every file of a recipe's datasets, and pictures of what a restorer will see."""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dino_ir.catalog import build, names
+from dino_ir.contracts import Dataset, Degradation
+from dino_ir.errors import DinoIRError, RecipeError
+from dino_ir.feed import Source, Stream, assemble
+from dino_ir.files.images import Photo, read_rgb, write_photo
+from dino_ir.ops.color import to_float
+from dino_ir.ops.sheet import sheet
+from dino_ir.recipe import Recipe
+
+__all__ = ["Finding", "inspect_sources", "read_degradations", "write_degraded_sheet", "write_feed_sheet"]
+
+INNER = {"chain", "choice"}
+"""Degradations that are made of others."""
+
+LONGEST = 480
+"""Pictures of a degraded photo are cut to this side, so that the damage is seen pixel by pixel."""
+
+
+class Finding(NamedTuple):
+    """What a look at one dataset found."""
+
+    dataset: Dataset
+    readable: int  # pictures that are fine
+    problems: list[str]  # one line for each that is not
+
+
+def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
+    """Degradations by what they were called: names, or TOML tables with options.
+
+    Args:
+        texts: such as "haze" or '{name="rain", strength="heavy"}'; None takes all that need no options.
+
+    Raises:
+        RecipeError: not TOML, an unknown name, or an option that it does not take.
+    """
+    if texts is None:
+        return {
+            name: build("degradations", {"name": name}) for name in names("degradations") if name not in INNER
+        }
+    degradations: dict[str, Degradation] = {}
+    for text in texts:
+        try:
+            table = tomllib.loads(f"table = {text}")["table"] if text.startswith("{") else {"name": text}
+        except tomllib.TOMLDecodeError as problem:
+            raise RecipeError(f"{text} is not a TOML table: {problem}") from None
+        degradations[text] = build("degradations", table)
+    return degradations
+
+
+def inspect_sources(sources: Sequence[Source], recipe: Recipe) -> Iterator[Finding]:
+    """Read every picture of every dataset; name those that cannot be read or are too small to crop."""
+    crop = max(phase.crop for phase in recipe.phase)
+    for source in sources:
+        problems: list[str] = []
+        for index in range(len(source.dataset)):
+            try:
+                pair = source.dataset[index]
+            except DinoIRError as problem:
+                problems.append(str(problem))
+                continue
+            height, width = pair.clean.shape[-2:]
+            if min(height, width) < crop:
+                problems.append(f"{pair.name} is {width}x{height}, too small to cut {crop}x{crop} from")
+        yield Finding(source.dataset, len(source.dataset) - len(problems), problems)
+
+
+def write_feed_sheet(sources: Sequence[Source], recipe: Recipe, path: Path, rows: int = 8) -> None:
+    """Write a sheet of the first samples of the last phase: crops degraded and clean, side by side."""
+    stream = Stream(sources, recipe)
+    pictures: list[list[Tensor]] = []
+    for row in range(rows):
+        batch = assemble([stream[recipe.steps - 1, row]], sources, thumbnail=None)
+        pictures.append([picture for pair in zip(batch.degraded, batch.clean) for picture in pair])
+    _write(path, pictures, ["degraded", "clean"] * (len(pictures[0]) // 2))
+
+
+def write_degraded_sheet(
+    photo: Path, degradations: Mapping[str, Degradation], path: Path, columns: int = 3, seed: int = 0
+) -> None:
+    """Write a sheet of a photo's middle: a row for each degradation, the clean photo first in each."""
+    clean = to_float(read_rgb(photo))
+    top, left = (max(0, (side - LONGEST) // 2) for side in clean.shape[-2:])
+    clean = clean[:, top : top + LONGEST, left : left + LONGEST]
+    rows: list[list[Tensor]] = []
+    for degradation in degradations.values():
+        rngs = [torch.Generator().manual_seed(seed + column) for column in range(columns)]
+        parameters = [degradation.draw(rng) for rng in rngs]
+        damaged = degradation.apply(clean.expand(columns, -1, -1, -1), parameters)
+        rows.append([clean, *damaged])
+    _write(path, rows, [f"clean ({', '.join(degradations)})", *(f"seed {seed + i}" for i in range(columns))])
+
+
+def _write(path: Path, rows: Sequence[Sequence[Tensor]], labels: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_photo(path, Photo(to_float(sheet(rows, labels=labels))))

@@ -1,0 +1,100 @@
+"""Cut a large image into overlapping tiles, and blend what becomes of them into one image.
+
+tile 0  ▔▔▔▔▔╲
+tile 1      ╱▔▔▔▔╲      along each side; the weights of all tiles sum to one at every pixel
+tile 2          ╱▔▔▔▔▔
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Tile", "add_tile", "cut_tiles", "piece_of"]
+
+
+class Tile(NamedTuple):
+    """Where a tile lies, in pixels, and how much it counts there."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    row_weights: Tensor  # [bottom - top], in (0, 1]; a pixel's weight is row weight x column weight
+    column_weights: Tensor  # [right - left]
+
+
+def cut_tiles(size: tuple[int, int], side: int, overlap: int, multiple: int = 1) -> list[Tile]:
+    """Cover an image by as few tiles as possible, all of one size, row by row.
+
+    Args:
+        size: height and width of the image, multiples of `multiple`.
+        side: no tile is longer or wider; a multiple of `multiple`.
+        overlap: neighbours share at least so many pixels; at most half of `side`.
+        multiple: sides and positions of tiles divide by it, so that a network that halves its
+            features sees each tile on the same grid as the whole image.
+
+    Raises:
+        ValueError: a number that is not a multiple, or an overlap of more than half the side.
+    """
+    if any(number % multiple for number in (*size, side, overlap)) or side < 1:
+        raise ValueError(f"{size}, side {side} and overlap {overlap} must be multiples of {multiple}")
+    if not 0 <= overlap <= side // 2:
+        raise ValueError(f"overlap must be 0 to {side // 2}, half of the tile's side, got {overlap}")
+    rows, columns = (_spans(length, side, overlap, multiple) for length in size)
+    return [
+        Tile(top, left, bottom, right, row_weights, column_weights)
+        for (top, bottom), row_weights in zip(rows, _weights(rows))
+        for (left, right), column_weights in zip(columns, _weights(columns))
+    ]
+
+
+def piece_of(image: Tensor, tile: Tile) -> Tensor:
+    """What lies under a tile: [..., H, W] -> [..., h, w], a view of the image."""
+    return image[..., tile.top : tile.bottom, tile.left : tile.right]
+
+
+def add_tile(image: Tensor, piece: Tensor, tile: Tile) -> None:
+    """Add a tile's share to an image that began as zeros.
+
+    Args:
+        image: [..., H, W], changed in place.
+        piece: [..., h, w], what became of the tile.
+        tile: where it belongs.
+    """
+    weights = (tile.row_weights[:, None] * tile.column_weights).to(piece)
+    piece_of(image, tile).add_(piece * weights)
+
+
+def _spans(length: int, side: int, overlap: int, multiple: int) -> list[tuple[int, int]]:
+    if length <= side:
+        return [(0, length)]
+    count = math.ceil((length - overlap) / (side - overlap))
+    side = math.ceil((length + (count - 1) * overlap) / count / multiple) * multiple  # as small as covers
+    starts = (min(i * (side - overlap), length - side) for i in range(count))
+    return [(start, start + side) for start in starts]
+
+
+def _weights(spans: list[tuple[int, int]]) -> list[Tensor]:
+    """Raised cosines towards each neighbour, scaled to sum to one at every pixel."""
+    length = spans[-1][1]
+    ends = [0, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), length]
+    weights: list[Tensor] = []
+    for i, (start, end) in enumerate(spans):
+        weight = torch.ones(end - start, dtype=torch.float64)
+        shared_before, shared_after = ends[i] - start, end - starts[i + 1]
+        weight[:shared_before] *= _rise(shared_before)
+        weight[end - start - shared_after :] *= _rise(shared_after).flip(0)
+        weights.append(weight)
+    total = torch.zeros(length, dtype=torch.float64)
+    for (start, end), weight in zip(spans, weights):
+        total[start:end] += weight
+    return [(weight / total[start:end]).float() for (start, end), weight in zip(spans, weights)]
+
+
+def _rise(length: int) -> Tensor:
+    """[length], from near 0 to near 1; reversed, it is one minus itself."""
+    places = (torch.arange(length, dtype=torch.float64) + 0.5) / max(length, 1)
+    return (math.pi / 2 * places).sin().square()

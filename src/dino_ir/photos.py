@@ -1,0 +1,157 @@
+"""Restore photo files: where each result goes, and one line on what became of each."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from dino_ir.contracts import Restorer
+from dino_ir.errors import DataError, DinoIRError, ImageError
+from dino_ir.files.images import IMAGE_SUFFIXES, list_images, read_photo, write_photo
+from dino_ir.inference import restore
+
+__all__ = ["Job", "Result", "plan", "restore_files"]
+
+MARK = "_restored"
+"""What is added to a photo's name where the result lies beside it."""
+
+
+class Job(NamedTuple):
+    """A photo and where its restored version goes."""
+
+    photo: Path
+    result: Path
+
+
+class Result(NamedTuple):
+    """What became of one photo."""
+
+    photo: Path
+    result: Path
+    status: Literal["restored", "skipped", "failed"]
+    message: str = ""  # why it was skipped or failed
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        if self.status == "restored":
+            return f"{self.photo} -> {self.result} ({self.seconds:.1f} s)"
+        return f"{self.photo} {self.status}: {self.message}"
+
+
+def plan(paths: Sequence[Path | str], out: Path | str | None = None) -> list[Job]:
+    """Decide where each photo's result goes, before any work is done.
+
+    Without `out` it goes beside the photo as NAME_restored.EXT, and such files found in folders are
+    not photos. `out` is a file for one photo if it has an image's suffix, else a folder that keeps
+    the photos' names and a listed folder's tree. Kinds of file that cannot be written become PNG.
+
+    Args:
+        paths: photos, and folders of photos, which are searched to the bottom.
+        out: a file or a folder; it need not exist.
+
+    Raises:
+        DataError: a folder without photos, two results of one name, a result that would replace a
+            photo, or one file for several photos.
+    """
+    out = None if out is None else Path(out)
+    listed = [Path(path) for path in paths]
+    if out is not None and out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
+        if len(listed) != 1 or listed[0].is_dir():
+            raise DataError(f"{out} is one file, but there are several photos; name a folder instead")
+        jobs = [Job(listed[0], out)]
+    else:
+        jobs = list(dict.fromkeys(job for path in listed for job in _jobs(path, out)))
+    _check_results(jobs)
+    return jobs
+
+
+def restore_files(
+    restorer: Restorer,
+    jobs: Iterable[Job],
+    tile: int | str = "auto",
+    strength: float = 1.0,
+    overwrite: bool = False,
+) -> Iterator[Result]:
+    """Restore photo after photo and yield what became of each; one that fails does not stop the rest.
+
+    Results keep the photo's bit depth, alpha and metadata.
+
+    Args:
+        restorer: from `inference.load`.
+        jobs: from `plan`.
+        tile: as in `inference.restore`.
+        strength: as in `inference.restore`.
+        overwrite: replace results that exist; otherwise their photos are skipped.
+    """
+    for photo, result in jobs:
+        if result.exists() and not overwrite:
+            yield Result(photo, result, "skipped", f"{result} exists")
+            continue
+        started = time.perf_counter()
+        try:
+            _restore_file(restorer, photo, result, tile, strength)
+        except (DinoIRError, OSError) as problem:
+            yield Result(photo, result, "failed", str(problem), time.perf_counter() - started)
+        except (MemoryError, RuntimeError) as problem:
+            if not _is_lack_of_memory(problem):
+                raise
+            message = "it does not fit into memory; try a smaller --tile, such as 256"
+            yield Result(photo, result, "failed", message, time.perf_counter() - started)
+        else:
+            yield Result(photo, result, "restored", "", time.perf_counter() - started)
+
+
+def _jobs(path: Path, out: Path | None) -> list[Job]:
+    if not path.is_dir():
+        return [Job(path, _beside(path) if out is None else out / _writable(path).name)]
+    photos = list_images(path)
+    if out is None:
+        photos = [photo for photo in photos if not photo.stem.endswith(MARK)]
+    else:  # results of an earlier run in a folder below are not photos
+        kept_out = out.resolve()
+        inside = kept_out != path.resolve() and path.resolve() in kept_out.parents
+        photos = [photo for photo in photos if not (inside and kept_out in photo.resolve().parents)]
+    if not photos:
+        raise DataError(f"{path} holds no photos ({', '.join(IMAGE_SUFFIXES)})")
+    if out is None:
+        return [Job(photo, _beside(photo)) for photo in photos]
+    return [Job(photo, out / photo.relative_to(path)) for photo in photos]
+
+
+def _beside(photo: Path) -> Path:
+    return photo.with_name(f"{photo.stem}{MARK}{_writable(photo).suffix}")
+
+
+def _writable(photo: Path) -> Path:
+    return photo if photo.suffix.lower() in IMAGE_SUFFIXES else photo.with_suffix(".png")
+
+
+def _check_results(jobs: list[Job]) -> None:
+    photos = {job.photo.resolve(): job.photo for job in jobs}
+    taken: dict[Path, Path] = {}
+    for photo, result in jobs:
+        place = result.resolve()
+        if place in photos:
+            raise DataError(
+                f"the result of {photo} would replace the photo {photos[place]}; choose another place"
+            )
+        if place in taken:
+            raise DataError(f"{taken[place]} and {photo} would both become {result}; restore them separately")
+        taken[place] = photo
+
+
+def _restore_file(restorer: Restorer, path: Path, result: Path, tile: int | str, strength: float) -> None:
+    photo = read_photo(path)
+    restored = restore(restorer, photo.pixels.expand(3, -1, -1), tile, strength)
+    if photo.is_grey:
+        restored = restored.mean(dim=0, keepdim=True)
+    try:
+        result.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ImageError(f"cannot write {result}: {result.parent} is a file, not a folder") from None
+    write_photo(result, photo._replace(pixels=restored))
+
+
+def _is_lack_of_memory(problem: Exception) -> bool:
+    """Torch says so by an error of its own on a GPU, and by a bare RuntimeError on a CPU."""
+    return isinstance(problem, MemoryError) or "memory" in str(problem)

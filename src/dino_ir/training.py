@@ -1,0 +1,199 @@
+"""From a recipe to a weight file. A run cut in two gives the same weights as an uncut one."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from dino_ir.catalog import build
+from dino_ir.contracts import Batch, Learner
+from dino_ir.errors import WeightsError
+from dino_ir.evaluation import with_root
+from dino_ir.feed import Source, Stream, assemble, steps_from
+from dino_ir.files.checkpoint import read_checkpoint, write_checkpoint
+from dino_ir.files.journal import Journal
+from dino_ir.files.weights import fill_priors, find_weights, learned, read_weights, write_weights
+from dino_ir.recipe import Recipe
+from dino_ir.run_state import State
+
+__all__ = ["Run", "Step", "build_learner", "build_sources", "train"]
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
+
+
+class Step(NamedTuple):
+    """What one step tells the caller of `train`."""
+
+    step: int  # steps done
+    steps: int  # of the whole run
+    values: dict[str, float]  # losses and readings by name
+    crops_per_second: float
+    seconds_left: float
+
+
+class Run(NamedTuple):
+    """Where and how a recipe is run: what is not part of the experiment itself.
+
+    Attributes:
+        folder: checkpoint, log and weights; a run found there is resumed.
+        data: what the roots of the recipe's datasets are relative to.
+        init: weights to start from; parameters they do not have keep their random start.
+        device: "cpu", "cuda" or "mps".
+        workers: processes that prepare batches; any number gives the same run.
+        max_minutes: stop after the step that reaches it; a later call goes on.
+        stop: asked after each step; True stops likewise.
+        report: called after each step.
+        tensorboard: log for TensorBoard too.
+        validate: called with the product at the recipe's intervals, with averaged weights in place;
+            what it returns is logged.
+    """
+
+    folder: Path
+    data: Path | None = None
+    init: str | Path | None = None
+    device: str = "cpu"
+    workers: int = 0
+    max_minutes: float = math.inf
+    stop: Callable[[], bool] = lambda: False
+    report: Callable[[Step], None] = lambda _: None
+    tensorboard: bool = False
+    validate: Callable[[nn.Module, int], Mapping[str, float]] = lambda _product, _step: {}
+
+
+def train(recipe: Recipe, run: Run) -> Path | None:
+    """Train what a recipe describes, from the last checkpoint in the run's folder if there is one.
+
+    Returns:
+        The weight file, or None if the run was stopped before its last step.
+
+    Raises:
+        TrainingError: the loss is not finite (the last checkpoint is kept), or the folder holds
+            another recipe's run.
+        DataError, RecipeError, WeightsError: from building what the recipe names.
+    """
+    torch.manual_seed(recipe.seed)
+    learner = build_learner(recipe)
+    if run.init:
+        start_from(learner.product(), run.init)
+    learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
+    state = State(recipe, learner.to(run.device).train())
+    checkpoint = run.folder / CHECKPOINT
+    run.folder.mkdir(parents=True, exist_ok=True)
+    if checkpoint.exists():
+        state.resume(read_checkpoint(checkpoint), checkpoint)
+
+    sources = build_sources(recipe, run.data)
+    clock, journal = _Clock(recipe, state.step), Journal(run.folder, state.step, run.tensorboard)
+    for batch in batches(recipe, sources, state.step, learner.thumbnail, run):
+        values = state.advance(batch, run.device)
+        run.report(clock.tick(state.step, len(batch.clean), values))
+        done = state.step == recipe.steps
+        stopping = run.stop() or clock.seconds > run.max_minutes * 60
+        if done or stopping or state.step % recipe.save_every == 0:
+            write_checkpoint(checkpoint, state.dump())
+        if done or state.step % recipe.validate_every == 0:
+            with state.averaged():
+                values |= run.validate(learner.product(), state.step)
+        journal.write(state.step, values)
+        if stopping and not done:
+            return None
+    with state.averaged():
+        write_weights(run.folder / WEIGHTS, learner.product(), {**_tables(recipe), "recipe": asdict(recipe)})
+    return run.folder / WEIGHTS
+
+
+def batches(
+    recipe: Recipe, sources: list[Source], first: int, thumbnail: int | None, run: Run
+) -> Iterator[Batch]:
+    """The batches of a recipe from a step on; on a GPU the damage is done there."""
+    on_device = run.device != "cpu"
+    finish = partial(assemble, sources=sources, thumbnail=thumbnail)
+    loader = DataLoader(
+        Stream(sources, recipe),
+        batch_sampler=steps_from(recipe, first),
+        num_workers=run.workers,
+        collate_fn=list if on_device else finish,
+        # libvips keeps threads, and a forked process would wait for threads that it does not have.
+        multiprocessing_context="spawn" if run.workers else None,
+        prefetch_factor=4 if run.workers else None,
+        worker_init_fn=_one_thread,
+    )
+    for batch in loader:
+        yield finish(batch, device=run.device) if on_device else batch
+
+
+def build_learner(recipe: Recipe) -> Learner:
+    """The restorer or learner a recipe names, its priors filled with their trained weights."""
+    shelf, table = next(iter(_tables(recipe).items()))
+    return fill_priors(build(f"{shelf}s", table))
+
+
+def build_sources(recipe: Recipe, data: Path | None) -> list[Source]:
+    """Build the `[[data]]` tables of a recipe."""
+    return [
+        Source(
+            dataset=build("datasets", with_root(table["dataset"], data)),
+            degradation=build("degradations", table["degradation"]) if "degradation" in table else None,
+            weight=table.get("weight", 1.0),
+            task=table.get("task", ""),
+        )
+        for table in recipe.data
+    ]
+
+
+def start_from(module: nn.Module, weights: str | Path) -> None:
+    """Copy the weights of another run into the parameters of the same name.
+
+    Raises:
+        WeightsError: none fits.
+    """
+    given, _ = read_weights(find_weights(weights))
+    own = learned(module)
+    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
+    if not fitting:
+        raise WeightsError(f"{weights} has no parameter that fits what the recipe trains")
+    module.load_state_dict(fitting, strict=False)
+    log.info("%d of %d parameters start from %s", len(fitting), len(own), weights)
+
+
+def _tables(recipe: Recipe) -> dict[str, Any]:
+    return {"restorer": recipe.restorer} if recipe.restorer is not None else {"learner": recipe.learner}
+
+
+class _Clock:
+    """How fast a run goes; phases of larger crops are known to take longer."""
+
+    def __init__(self, recipe: Recipe, first: int) -> None:
+        self.recipe, self.first, self.crops, self.started = recipe, first, 0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def tick(self, step: int, crops: int, values: dict[str, float]) -> Step:
+        self.crops += crops
+        ahead = self._pixels(step, self.recipe.steps) / self._pixels(self.first, step)
+        return Step(step, self.recipe.steps, values, self.crops / self.seconds, self.seconds * ahead)
+
+    def _pixels(self, first: int, last: int) -> int:
+        """Pixels of all crops of a range of steps."""
+        total, start = 0, 0
+        for phase in self.recipe.phase:
+            steps = max(0, min(last, start + phase.steps) - max(first, start))
+            total += steps * phase.batch * phase.crops * phase.crop**2
+            start += phase.steps
+        return total
+
+
+def _one_thread(_worker: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,156 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dino_ir.layers.vit import PositionResize, VisionTransformer
+
+
+def small(**options) -> VisionTransformer:
+    torch.manual_seed(0)
+    return VisionTransformer(**{"width": 16, "depth": 3, "heads": 2, "patch": 4, "grid": 4, **options})
+
+
+def reference(vit: VisionTransformer, image: torch.Tensor, blocks: int) -> torch.Tensor:
+    """The tokens after some blocks, from the papers' formulas, without torch's attention, norm and GELU."""
+
+    def norm(x, layer):
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt() * layer.weight + layer.bias
+
+    x = (
+        F.unfold(image, vit.patch, stride=vit.patch).transpose(1, 2)
+        @ vit.patch_embed.proj.weight.flatten(1).T
+    )
+    x = torch.cat((vit.cls_token, x + vit.patch_embed.proj.bias), dim=1) + vit.pos_embed
+    if vit.register_tokens is not None:
+        x = torch.cat((x[:, :1], vit.register_tokens, x[:, 1:]), dim=1)
+    for block in vit.blocks[:blocks]:
+        q, k, v = (norm(x, block.norm1) @ block.attn.qkv.weight.T + block.attn.qkv.bias).chunk(3, dim=2)
+        heads = []
+        for q_head, k_head, v_head in zip(*(part.chunk(block.attn.heads, dim=2) for part in (q, k, v))):
+            scores = q_head @ k_head.transpose(1, 2) / math.sqrt(q_head.shape[2])
+            heads.append(scores.softmax(dim=2) @ v_head)
+        x = x + block.ls1.gamma * (torch.cat(heads, dim=2) @ block.attn.proj.weight.T + block.attn.proj.bias)
+        hidden = norm(x, block.norm2) @ block.mlp.fc1.weight.T + block.mlp.fc1.bias
+        hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
+        x = x + block.ls2.gamma * (hidden @ block.mlp.fc2.weight.T + block.mlp.fc2.bias)
+    return norm(x, vit.norm)
+
+
+# width, depth, heads, parameters, keys: facebookresearch/dinov2
+@pytest.mark.parametrize(
+    ("width", "depth", "heads", "parameters", "keys"),
+    [(384, 12, 6, 22_056_576, 175), (768, 12, 12, 86_580_480, 175), (1024, 24, 16, 304_368_640, 343)],
+)
+def test_sizes_are_those_of_the_published_models(width, depth, heads, parameters, keys):
+    with torch.device("meta"):
+        vit = VisionTransformer(width, depth, heads, patch=14, grid=37)
+
+    assert sum(parameter.numel() for parameter in vit.parameters()) == parameters
+    assert len(vit.state_dict()) == keys
+
+
+def test_names_are_those_of_the_published_files():
+    leaves = ("attn.qkv", "attn.proj", "norm1", "norm2", "mlp.fc1", "mlp.fc2")
+    block = {f"{leaf}.{kind}" for leaf in leaves for kind in ("weight", "bias")} | {"ls1.gamma", "ls2.gamma"}
+    outside = {"cls_token", "pos_embed", "register_tokens", "mask_token"}
+    outside |= {f"{name}.{kind}" for name in ("patch_embed.proj", "norm") for kind in ("weight", "bias")}
+
+    names = set(small(registers=4).state_dict())
+
+    assert names == outside | {f"blocks.{index}.{name}" for index in range(3) for name in block}
+
+
+@pytest.mark.parametrize("registers", [0, 2])
+def test_the_maps_follow_the_papers_formulas(registers):
+    vit = small(registers=registers, layer_scale=0.7)
+    for parameter in vit.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    image = torch.randn(1, 3, 16, 16)
+
+    maps = vit(image, (0, 2))
+
+    for map_, depth in zip(maps, (1, 3)):
+        expected = reference(vit, image, depth)[:, 1 + registers :]
+        torch.testing.assert_close(map_.flatten(2).transpose(1, 2), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_runs_no_deeper_than_the_last_block_asked_for():
+    vit = small()
+    ran: list[int] = []
+    for index, block in enumerate(vit.blocks):
+        block.register_forward_hook(lambda *_, index=index: ran.append(index))
+
+    vit(torch.randn(1, 3, 16, 16), (1,))
+
+    assert ran == [0, 1]
+
+
+def test_tokens_agree_with_the_last_map():
+    vit = small(registers=2)
+    image = torch.randn(2, 3, 16, 24)
+
+    class_token, patches = vit.tokens(image)
+
+    assert class_token.shape == (2, 16)
+    torch.testing.assert_close(patches, vit(image, (2,))[0].flatten(2).transpose(1, 2))
+
+
+def test_masked_patches_are_not_seen():
+    vit = small()
+    image = torch.randn(1, 3, 16, 16)
+    other = image.clone()
+    other[..., :4, 4:8] += 1
+    mask = torch.arange(16)[None] == 1
+
+    hidden, seen = vit.tokens(image, mask), vit.tokens(image)
+
+    torch.testing.assert_close(hidden, vit.tokens(other, mask))
+    assert not torch.allclose(seen[1], vit.tokens(other)[1])
+    assert not torch.allclose(seen[1], hidden[1])
+
+
+@pytest.mark.parametrize("position", [PositionResize(), PositionResize(0.1, False), PositionResize(0, False)])
+def test_any_grid_gets_positions(position):
+    vit = small(position=position)
+
+    (map_,) = vit(torch.randn(1, 3, 12, 28), (2,))
+
+    assert map_.shape == (1, 16, 3, 7)
+
+
+def test_the_offset_of_the_published_models_scales_from_the_corner():
+    vit = small(position=PositionResize(0.1, False))
+    native = vit.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (4, 4))
+    expected = F.interpolate(native, scale_factor=(6.1 / 4, 8.1 / 4), mode="bicubic")
+
+    image = torch.zeros(1, 3, 24, 32)
+    torch.nn.init.zeros_(vit.patch_embed.proj.bias)
+    for block in vit.blocks:
+        torch.nn.init.zeros_(block.ls1.gamma)
+        torch.nn.init.zeros_(block.ls2.gamma)
+    (map_,) = vit(image, (0,), norm=False)
+
+    torch.testing.assert_close(map_, expected)
+
+
+def test_gradients_reach_the_image():
+    image = torch.randn(1, 3, 16, 20, requires_grad=True)
+
+    small()(image, (1,))[0].square().sum().backward()
+
+    assert image.grad is not None
+    assert image.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("blocks", [(), (3,), (-1,)])
+def test_blocks_that_do_not_exist_are_refused(blocks):
+    with pytest.raises(ValueError, match="blocks must be from 0 to 2"):
+        small()(torch.randn(1, 3, 16, 16), blocks)
+
+
+def test_sides_must_divide_by_the_patch():
+    with pytest.raises(ValueError, match="divide by 4"):
+        small()(torch.randn(1, 3, 16, 18), (0,))

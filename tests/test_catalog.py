@@ -1,0 +1,38 @@
+import pytest
+
+from dino_ir import catalog
+from dino_ir.errors import RecipeError
+
+
+def test_unknown_shelf_lists_the_known():
+    with pytest.raises(RecipeError, match="no shelf 'network'; there are: datasets, degradations"):
+        catalog.names("network")
+
+
+def test_unknown_name_lists_the_known():
+    with pytest.raises(RecipeError, match=r"no 'restromer' in networks/; there are: .*restormer"):
+        catalog.build("networks", {"name": "restromer"})
+
+
+def test_unknown_option_lists_the_known():
+    with pytest.raises(RecipeError, match=r"unexpected keyword argument 'width'.*it takes: dim, depths"):
+        catalog.build("networks", {"name": "restormer", "width": 4})
+
+
+def test_table_without_a_name_says_so():
+    with pytest.raises(RecipeError, match="needs a name"):
+        catalog.build("networks", {"dim": 48})
+
+
+def test_refused_value_names_the_part():
+    with pytest.raises(RecipeError, match=r"degradations/gaussian_noise: .*sigma"):
+        catalog.build("degradations", {"name": "gaussian_noise", "sigma": -1})
+
+
+def test_inner_tables_are_parts_too():
+    chain = catalog.build(
+        "degradations",
+        {"name": "chain", "degradations": [{"name": "gaussian_blur"}, {"name": "gaussian_noise"}]},
+    )
+
+    assert [type(part).__name__ for part in chain.degradations] == ["GaussianBlur", "GaussianNoise"]

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from dino_ir.errors import RecipeError
+from dino_ir.recipe import Phase, Recipe
+
+MINIMAL = """
+[restorer]
+name = "identity"
+[[phase]]
+steps = 10
+[[phase]]
+steps = 5
+lr = [1e-3, 1e-5]
+[[data]]
+dataset = { name = "clean_folder", root = "photos" }
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_steps_fall_into_phases(path):
+    recipe = Recipe.read(path)
+
+    assert recipe.steps == 15
+    assert recipe.place(9) == (recipe.phase[0], 9)
+    assert recipe.place(10) == (recipe.phase[1], 0)
+    with pytest.raises(IndexError):
+        recipe.place(15)
+
+
+def test_learning_rate_falls_as_half_a_cosine():
+    phase = Phase(steps=100, lr=(1.0, 0.0))
+
+    assert phase.lr_at(0) == pytest.approx(1.0)
+    assert phase.lr_at(50) == pytest.approx(0.5)
+    assert phase.lr_at(100) == pytest.approx(0.0)
+    assert Phase(steps=100, lr=0.3).lr_at(77) == 0.3
+
+
+def test_settings_are_toml_and_reach_into_tables(path):
+    settings = ["average=0.5", "phase.1.steps=7", "restorer.name=plain", "restorer.network.width=8"]
+
+    recipe = Recipe.read(path, settings)
+
+    assert (recipe.average, recipe.steps) == (0.5, 17)
+    assert recipe.restorer == {"name": "plain", "network": {"width": 8}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["averge=0.5"], "unknown averge; known: phase, data"),
+        (["phase.0.step=3"], "unknown step; known: steps, batch"),
+        (["phase.9.steps=3"], "no 'phase.9.steps' in the recipe"),
+        (["average"], "a setting looks like key=value"),
+        (["precision=fp16"], "precision is one of bf16, fp32"),
+        (["phase.0.crop=0"], "at least 1"),
+        (["phase.0.region=[64, 32]"], "region must be at least the crop"),
+        (["phase.0.lr=[1, 2, 3]"], "lr is a number or a pair"),
+        (["learner.name=x"], r"one \[restorer\] or one \[learner\]"),
+        (["data=[]"], r"at least one \[\[phase\]\] and one \[\[data\]\]"),
+    ],
+)
+def test_mistakes_are_named(path, settings, message):
+    with pytest.raises(RecipeError, match=message):
+        Recipe.read(path, settings)
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    broken = tmp_path / "broken.toml"
+    broken.write_text("steps = = 3")
+
+    with pytest.raises(RecipeError, match=r"broken\.toml is not TOML"):
+        Recipe.read(broken)
+    with pytest.raises(RecipeError, match=r"absent\.toml cannot be read: No such file"):
+        Recipe.read(Path("absent.toml"))

@@ -1,0 +1,57 @@
+"""What the package shows: sorted, complete, and cheap to import."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dino_ir
+from dino_ir import catalog
+
+ROOT = Path(dino_ir.__file__).parent
+PARTS = [(shelf, name) for shelf in catalog.SHELVES for name in catalog.names(shelf)]
+
+
+def public_names(path):
+    """The names a file defines without an underscore, and its `__all__`."""
+    body = ast.parse(path.read_text()).body
+    defined = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    exported = [
+        ast.literal_eval(node.value)
+        for node in body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+    ]
+    return [name for name in defined if not name.startswith("_")], exported
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_exports_are_declared_and_sorted(path):
+    _defined, exported = public_names(path)
+
+    assert exported == [sorted(names) for names in exported]
+
+
+@pytest.mark.parametrize(("shelf", "name"), PARTS)
+def test_every_part_has_a_one_line_summary(shelf, name):
+    assert 10 < len(catalog.summary(shelf, name)) <= 110
+
+
+def test_import_loads_neither_torch_nor_numpy():
+    code = (
+        "import dino_ir, dino_ir.cli, sys; print(sorted({'torch', 'numpy', 'pyvips'} & sys.modules.keys()))"
+    )
+
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert shown.strip() == "[]"
+
+
+def test_load_and_restore_are_found_on_first_use():
+    from dino_ir.inference import load, restore
+
+    assert dino_ir.load is load
+    assert dino_ir.restore is restore
+    with pytest.raises(AttributeError, match="no attribute 'restroe'"):
+        _ = dino_ir.restroe

@@ -1,0 +1,145 @@
+import json
+
+import pytest
+import torch
+
+from dino_ir.errors import TrainingError, WeightsError
+from dino_ir.files.checkpoint import read_checkpoint
+from dino_ir.files.images import Photo, write_photo
+from dino_ir.files.weights import read_weights
+from dino_ir.recipe import Recipe
+from dino_ir.training import Run, train
+
+TINY_NETWORK = {"name": "nafnet", "width": 4, "encoder": [1], "middle": 1, "decoder": [1]}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three smooth pictures in a data folder."""
+    ramp = torch.linspace(0, 1, 48).expand(3, 40, 48)
+    (tmp_path / "data/photos").mkdir(parents=True)
+    for i in range(3):
+        write_photo(tmp_path / f"data/photos/{i}.png", Photo(ramp.roll(12 * i, dims=-1)))
+    return tmp_path / "data"
+
+
+def make_recipe(**changes):
+    table = {
+        "restorer": {"name": "plain", "network": TINY_NETWORK},
+        "phase": [
+            {"steps": 6, "batch": 2, "crop": 16, "lr": 2e-3},
+            {"steps": 4, "batch": 1, "crop": 24, "crops": 2, "region": 32, "lr": [2e-3, 0.0]},
+        ],
+        "data": [
+            {
+                "dataset": {"name": "clean_folder", "root": "photos"},
+                "degradation": {"name": "gaussian_noise", "sigma": [0, 50]},
+            }
+        ],
+        "save_every": 3,
+    }
+    return Recipe.parse({**table, **changes}, "test")
+
+
+GUIDED = {
+    "name": "dino_ir",
+    "network": TINY_NETWORK,
+    "prior": {"name": "patch_color"},
+    "feature_fusion": {"name": "pixel_semantic", "channels": 4},
+    "side": 32,
+    "contrast": {"blocks": [0], "weights": [1.0], "start": 2, "every": 3},
+}
+
+
+def final(folder):
+    return read_checkpoint(folder / "checkpoint.pt")
+
+
+@pytest.mark.parametrize(
+    "restorer", [{"name": "plain", "network": TINY_NETWORK}, GUIDED], ids=["plain", "guided"]
+)
+def test_a_run_cut_in_two_equals_an_uncut_one_bit_for_bit(photos, tmp_path, restorer):
+    recipe = make_recipe(restorer=restorer)
+    train(recipe, Run(tmp_path / "whole", photos))
+
+    stops = iter([False] * 4 + [True] + [False] * 99)
+    cut = train(recipe, Run(tmp_path / "cut", photos, stop=lambda: next(stops)))
+    weights = train(recipe, Run(tmp_path / "cut", photos))
+
+    assert cut is None
+    assert weights == tmp_path / "cut/weights.safetensors"
+    whole, resumed = final(tmp_path / "whole"), final(tmp_path / "cut")
+    torch.testing.assert_close(resumed["learner"], whole["learner"], rtol=0, atol=0)
+    torch.testing.assert_close(resumed["average"], whole["average"], rtol=0, atol=0)
+    lines = [json.loads(line)["step"] for line in (tmp_path / "cut/log.jsonl").read_text().splitlines()]
+    assert lines == list(range(1, 11))
+
+
+@pytest.mark.slow
+def test_workers_change_nothing(photos, tmp_path):
+    for workers in (0, 2):
+        train(make_recipe(), Run(tmp_path / str(workers), photos, workers=workers))
+
+    torch.testing.assert_close(
+        final(tmp_path / "0")["learner"], final(tmp_path / "2")["learner"], rtol=0, atol=0
+    )
+
+
+def test_averaged_weights_are_published(photos, tmp_path):
+    path = train(make_recipe(), Run(tmp_path / "run", photos))
+
+    weights, table = read_weights(path)
+    assert table["restorer"]["name"] == "plain"
+    for name, value in final(tmp_path / "run")["average"].items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_validation_sees_the_averaged_weights_and_is_logged(photos, tmp_path):
+    seen = []
+
+    def validate(product, step):
+        seen.append((step, {name: p.detach().clone() for name, p in product.named_parameters()}))
+        return {"psnr_toy": 30.0}
+
+    train(make_recipe(validate_every=6), Run(tmp_path / "run", photos, validate=validate))
+
+    assert [step for step, _ in seen] == [6, 10]
+    torch.testing.assert_close(seen[-1][1], final(tmp_path / "run")["average"], rtol=0, atol=0)
+    last = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])
+    assert last["psnr_toy"] == 30.0
+
+
+def test_another_recipe_does_not_resume(photos, tmp_path):
+    train(make_recipe(), Run(tmp_path / "run", photos))
+
+    with pytest.raises(TrainingError, match=r"of a run with another seed, clip: choose another folder"):
+        train(make_recipe(clip=2.0, seed=5), Run(tmp_path / "run", photos))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint_kept(photos, tmp_path):
+    recipe = make_recipe(
+        phase=[{"steps": 5, "crop": 16}, {"steps": 5, "crop": 16, "lr": 1e30}], save_every=5, clip=1e9
+    )
+    with pytest.raises(TrainingError, match="the loss is not finite"):
+        train(recipe, Run(tmp_path / "run", photos))
+
+    kept = final(tmp_path / "run")
+    assert kept["step"] == 5
+    assert all(value.isfinite().all() for value in kept["learner"].values())
+
+
+def test_a_run_starts_from_other_weights(photos, tmp_path):
+    plain = train(make_recipe(), Run(tmp_path / "plain", photos))
+    seen = {}
+
+    def look(product, step):
+        seen[step] = {name: p.detach().clone() for name, p in product.named_parameters()}
+        return {}
+
+    recipe = make_recipe(restorer=GUIDED, phase=[{"steps": 1, "crop": 16, "lr": 0.0}])
+    train(recipe, Run(tmp_path / "guided", photos, init=plain, validate=look))
+
+    for name, value in read_weights(plain)[0].items():
+        torch.testing.assert_close(seen[1][name], value, rtol=0, atol=0)
+    with pytest.raises(WeightsError, match="no weights 'absent'"):
+        train(recipe, Run(tmp_path / "other", photos, init="absent"))

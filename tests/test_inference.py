@@ -11,11 +11,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dino_ir import inference
+from dino_ir.catalog import build
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DinoIRError, ImageError, WeightsError
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.files.weights import write_weights
 from dino_ir.inference import find_device, load, restore
+from dino_ir.networks.nafnet import NAFNet
 from dino_ir.restorers.identity import Identity
 
 SIZES = [(1, 1), (1, 50), (50, 1), (7, 9), (37, 31)]
@@ -226,14 +228,10 @@ def test_a_device_is_always_found():
 
 
 def tiny_table():
-    from dino_ir.networks.nafnet import NAFNet
-
     return {"restorer": {"name": "plain", "network": {"name": "nafnet", **NAFNet.tiny}}}
 
 
 def test_loading_gives_what_was_written(tmp_path):
-    from dino_ir.catalog import build
-
     restorer = build("restorers", tiny_table()["restorer"]).eval()
     with torch.no_grad():
         for weight in restorer.parameters():
@@ -262,8 +260,6 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, table, state, message):
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):
-    from dino_ir.catalog import build
-
     restorer: nn.Module = build("restorers", tiny_table()["restorer"])
     state = {name: torch.ones(1, 2, 3, 4, 5) for name in restorer.state_dict()}
     save_file(state, tmp_path / "a.safetensors", {"dino_ir": json.dumps(tiny_table())})

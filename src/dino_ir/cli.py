@@ -118,7 +118,7 @@ def train(
                 folder=folder,
                 data=data,
                 init=init,
-                device=find_device(device),
+                device=find_device(device).type,
                 workers=workers,
                 max_minutes=max_minutes,
                 stop=stop,

@@ -9,24 +9,27 @@ import torch
 from torch import Tensor
 
 from dino_ir.catalog import build
-from dino_ir.contracts import Degradation, Restorer
+from dino_ir.contracts import Restorer
 from dino_ir.errors import DataError
-from dino_ir.evaluation import Row, restore_and_score
+from dino_ir.evaluation import Row, mean, restore_and_score
 from dino_ir.files.images import Photo, write_photo
+from dino_ir.metrics.psnr import PSNR
+from dino_ir.metrics.ssim import SSIM
 from dino_ir.ops.sheet import sheet
 
-__all__ = ["DAMAGE", "demonstrate", "read_photos", "sheet_path"]
+__all__ = ["DAMAGE", "demonstrate", "read_photos"]
 
 DAMAGE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "noise": {"name": "gaussian_noise", "sigma": 25},
         "blur": {"name": "gaussian_blur", "sigma": 2.5},
-        "rain": {"name": "rain"},
-        "haze": {"name": "haze"},
+        "rain": {"name": "rain", "strength": "medium"},
+        "haze": {"name": "haze", "beta": 1.5, "air": 0.9},
     }
 )
 """What the photos suffer, by the word that tables and sheets show."""
 
+_METRICS = {"psnr": PSNR(), "ssim": SSIM()}
 _PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")  # in the wheel itself: nothing is downloaded
 
 
@@ -45,40 +48,46 @@ def read_photos() -> dict[str, Tensor]:
 
 
 def demonstrate(
-    restorer: Restorer, photos: Mapping[str, Tensor], folder: Path, tile: int | str = "auto"
-) -> Iterator[tuple[str, Row]]:
-    """Damage each photo in every way, restore it, score it, and write a sheet per photo.
+    restorer: Restorer, folder: Path, photos: Mapping[str, Tensor] | None = None
+) -> Iterator[str]:
+    """Damage each photo in every way, restore it, and write a sheet per photo; yield lines that tell.
 
-    A sheet has a row per damage: degraded, restored, clean. A photo always gets the same damage. The
+    A sheet has a row per damage: degraded, restored, clean. A photo always gets the same damage, and the
     restorer is not told which.
 
     Args:
-        photos: [3, H, W] each, by name.
-        folder: where the sheets go, see `sheet_path`; it is made.
-        tile: as in `inference.restore`.
+        restorer: in eval mode.
+        folder: where the sheets go, as JPEG files by the photos' names; it is made.
+        photos: [3, H, W] each, by name; None takes `read_photos()`.
 
-    Yields:
-        The damage, and the row of one photo.
+    Raises:
+        DataError: scikit-image's photos are asked for, and it is not installed.
     """
+    photos = read_photos() if photos is None else photos
     folder.mkdir(parents=True, exist_ok=True)
-    metrics = {name: build("metrics", {"name": name}) for name in ("psnr", "ssim")}
-    degradations = {damage: build("degradations", table) for damage, table in DAMAGE.items()}
+    rows: dict[str, list[Row]] = {damage: [] for damage in DAMAGE}
     for number, (name, clean) in enumerate(photos.items()):
-        rows: list[list[Tensor]] = []
-        for damage, degradation in degradations.items():
-            degraded = _damage(clean, degradation, seed=number)
-            row, restored = restore_and_score(restorer, name, degraded, clean, metrics, tile)
-            rows.append([degraded, restored, clean])
-            yield damage, row
-        picture = sheet(rows, labels=["degraded", "restored", "clean"])
-        write_photo(sheet_path(folder, name), Photo(picture))
+        strips: list[list[Tensor]] = []
+        for damage, table in DAMAGE.items():
+            degraded = _damage(clean, table, seed=number)
+            row, restored = restore_and_score(restorer, name, degraded, clean, _METRICS)
+            strips.append([degraded, restored, clean])
+            rows[damage].append(row)
+            yield _line(damage, row)
+        write_photo(folder / f"{name}.jpg", Photo(sheet(strips, labels=["degraded", "restored", "clean"])))
+    yield from (_line(damage, mean(scored)) for damage, scored in rows.items())
+    yield f"Sheets: {', '.join(str(folder / f'{name}.jpg') for name in photos)}"
 
 
-def sheet_path(folder: Path, photo: str) -> Path:
-    """Where `demonstrate` writes a photo's sheet."""
-    return folder / f"{photo}.jpg"
-
-
-def _damage(clean: Tensor, degradation: Degradation, seed: int) -> Tensor:
+def _damage(clean: Tensor, table: Mapping[str, Any], seed: int) -> Tensor:
+    degradation = build("degradations", table)
     parameters = degradation.draw(torch.Generator().manual_seed(seed))
     return degradation.apply(clean[None], [parameters])[0]
+
+
+def _line(damage: str, row: Row) -> str:
+    before, after = row.input_scores, row.scores
+    return (
+        f"{row.image:10} {damage:6} PSNR {before['psnr']:5.2f} -> {after['psnr']:5.2f} dB"
+        f"   SSIM {before['ssim']:.3f} -> {after['ssim']:.3f}"
+    )

@@ -22,6 +22,7 @@ from dino_ir.catalog import build
 from dino_ir.contracts import Dataset, Degradation, Metric, Restorer
 from dino_ir.errors import DataError, RecipeError
 from dino_ir.inference import restore
+from dino_ir.ops.color import round_to_8_bits, to_float
 
 __all__ = [
     "Benchmark",
@@ -61,14 +62,16 @@ class Benchmark:
             DataError: the dataset has no degraded image, and the benchmark has no degradation.
         """
         name, clean, degraded, depth = self.dataset[index]
-        clean = _as_float(clean)
+        clean = to_float(clean)
         if self.degradation is not None:
-            parameters = self.degradation.draw(torch.Generator().manual_seed(self.seed * 2**32 + index))
+            # A generator on the CPU heeds the lowest 32 bits of its seed alone, so both must fit into them.
+            rng = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+            parameters = self.degradation.draw(rng)
             depths = None if depth is None else depth[None]
             degraded = self.degradation.apply(clean[None], [parameters], depths)[0]
         if degraded is None:
             raise DataError(f"{name} has no degraded image, and {self.title!r} has no degradation")
-        return name, _as_float(degraded), clean
+        return name, to_float(degraded), clean
 
 
 @dataclass(frozen=True)
@@ -165,9 +168,9 @@ def restore_and_score(
     one is scored as the restorer sees it.
     """
     start = time.perf_counter()
-    restored = restore(restorer, degraded[None], tile=tile).cpu()
+    restored: Tensor = restore(restorer, degraded[None], tile=tile).cpu()
     seconds = time.perf_counter() - start
-    restored = (restored.clamp(0, 1) * 255).round() / 255
+    restored = round_to_8_bits(restored)
 
     def score(image: Tensor) -> dict[str, float]:
         return {key: float(metric(image, clean[None])) for key, metric in metrics.items()}
@@ -249,7 +252,3 @@ def _data_folder(data: Path | None) -> Path:
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: give --data DIR or set DINO_IR_DATA")
     return folder
-
-
-def _as_float(image: Tensor) -> Tensor:
-    return image if image.is_floating_point() else image / 255

@@ -56,7 +56,7 @@ class Stream(TorchDataset[Sample]):
         phase, _ = self.recipe.place(step)
         # Batches of a run never reach 2^20 photos, nor runs 2^32 steps, so no two samples share a seed.
         rng = torch.Generator().manual_seed((self.recipe.seed << 52 ^ step << 20 ^ row) & (2**63 - 1))
-        weights = torch.tensor([source.weight for source in self.sources])
+        weights = torch.tensor([float(source.weight) for source in self.sources])
         number = int(torch.multinomial(weights, 1, generator=rng))
         source = self.sources[number]
         pair = source.dataset[_randint(0, len(source.dataset) - 1, rng)]

@@ -110,7 +110,9 @@ class State:
 
 def _move(batch: Batch, device: str) -> Batch:
     """Images to a device, channels last, which convolutions are fastest in."""
-    images = [part if part is None else part.to(device, memory_format=torch.channels_last) for part in batch[:3]]
+    images = [
+        part if part is None else part.to(device, memory_format=torch.channels_last) for part in batch[:3]
+    ]
     degraded, clean, photo = images
     assert degraded is not None
     assert clean is not None

@@ -127,7 +127,8 @@ def test_metadata_survive(tmp_path, suffix):
     with Image.open(tmp_path / f"b{suffix}") as image:
         assert image.info["icc_profile"] == PROFILE
         assert image.getexif()[0x010F] == "A maker"
-        assert b'tiff:Orientation="1"' in image.info.get("xmp", b'tiff:Orientation="1"')
+        if suffix != ".png":  # Pillow does not write XMP into a PNG
+            assert b'tiff:Orientation="1"' in image.info["xmp"]
 
 
 def test_a_tiff_keeps_profile_xmp_and_resolution(tmp_path):

@@ -86,7 +86,7 @@ class SelfDistillation(Learner):
         mask = _draw_mask(len(views), grid, self.hidden, step).to(views.device)
         student = self.student.tokens(self._normalise(views), mask)
         with torch.no_grad():
-            average = cast(DINOTiny, self.prior).vit.tokens(self._normalise(batch.clean))
+            average = self.prior.vit.tokens(self._normalise(batch.clean))
         cosines = [head(tokens).flatten(0, -2) for head, tokens in zip(self.heads, student)]
         shares = self._share(average)
         losses = {
@@ -100,7 +100,7 @@ class SelfDistillation(Learner):
     def after_step(self, step: int, steps: int) -> None:
         """Move the average towards the student."""
         move = (1 - self.momentum) * (1 + math.cos(math.pi * step / steps)) / 2
-        average = [*cast(DINOTiny, self.prior).vit.parameters(), *self.average_heads.parameters()]
+        average = [*self.prior.vit.parameters(), *self.average_heads.parameters()]
         student = [*self.student.parameters(), *self.heads.parameters()]
         with torch.no_grad():
             for mean, value in zip(average, student):
@@ -128,8 +128,7 @@ class SelfDistillation(Learner):
         return self.prior
 
     def _normalise(self, image: Tensor) -> Tensor:
-        prior = cast(DINOTiny, self.prior)
-        return (image - prior.mean) / prior.deviation
+        return (image - self.prior.mean) / self.prior.deviation
 
     @torch.no_grad()
     def _share(self, average: tuple[Tensor, Tensor]) -> list[Tensor]:

@@ -1,7 +1,6 @@
 """Peak signal-to-noise ratio."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -26,7 +25,9 @@ class PSNR:
         tensor([20.], dtype=torch.float64)
     """
 
-    higher_is_better: ClassVar[bool] = True
+    @property
+    def higher_is_better(self) -> bool:
+        return True
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         if restored.shape != clean.shape:

@@ -1,7 +1,7 @@
 """Structural similarity."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -41,11 +41,14 @@ class SSIM:
     """
 
     window: Literal["gaussian", "uniform"] = "gaussian"
-    higher_is_better: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.window not in _WINDOWS:
             raise ValueError(f"no window {self.window!r}; there are: {', '.join(_WINDOWS)}")
+
+    @property
+    def higher_is_better(self) -> bool:
+        return True
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         if restored.shape != clean.shape:

@@ -8,11 +8,9 @@ degraded ─ from_image ─ E0 ────────── skip ────�
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from dino_ir.contracts import Guide, Network, Place, no_guide
@@ -134,30 +132,10 @@ class _Block(nn.Module):
         return self.feedforward(self.mix(x))
 
 
-class _Gate(torch.autograd.Function):
-    """Half of the channels multiplies the other half (the paper's SimpleGate).
-
-    Torch's own gradient of the two halves is made apart and then concatenated, a pass more.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        value, gate = x.chunk(2, dim=1)
-        return value * gate
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        gradient = torch.empty_like(x)
-        for half, other in zip(gradient.chunk(2, dim=1), reversed(x.chunk(2, dim=1))):
-            torch.mul(grad, other, out=half)
-        return gradient
-
-
 def _gate(x: Tensor) -> Tensor:
-    return cast(Tensor, _Gate.apply(x))
+    """Half of the channels multiplies the other half (the paper's SimpleGate)."""
+    value, gate = x.chunk(2, dim=1)
+    return value * gate
 
 
 def _scaled(narrow: nn.Conv2d, x: Tensor, gain: Tensor) -> Tensor:
@@ -171,7 +149,7 @@ def _stage(channels: int, depth: int) -> nn.Sequential:
 
 
 def _heads(channels: int) -> int:
-    """Groups of about 24 channels: the largest divisor of `channels` that makes them no smaller."""
+    """As many groups of about 24 channels as divide `channels` evenly."""
     return next(heads for heads in range(max(1, round(channels / 24)), 0, -1) if channels % heads == 0)
 
 
@@ -197,7 +175,8 @@ def _our_name(official: str, levels: int) -> str:
     stem, _, rest = official.partition(".")
     if stem in ("ups", "decoders"):  # theirs count from the coarsest level
         level, _, rest = rest.partition(".")
-        rest = f"{levels - 1 - int(level)}.{rest}" if stem == "decoders" else f"{levels - 1 - int(level)}.widen.weight"
+        rest = rest if stem == "decoders" else rest.replace("0.", "widen.")
+        rest = f"{levels - 1 - int(level)}.{rest}"
     for theirs, ours in _OFFICIAL_LEAVES.items():
         rest = rest.replace(theirs, ours)
     return f"{_OFFICIAL_STEMS.get(stem, stem)}.{rest}"

@@ -1,0 +1,70 @@
+"""Clean photos with the depth of the scene, for haze."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dino_ir.contracts import Pair
+from dino_ir.errors import DataError
+from dino_ir.files.images import list_images, read_photo, read_rgb
+
+__all__ = ["DepthFolder"]
+
+
+@dataclass(frozen=True)
+class DepthFolder:
+    """Photos `NAME<clean_suffix>` and depth maps `NAME<depth_suffix>` in one folder.
+
+    Attributes:
+        root: the folder.
+        clean_suffix, depth_suffix: what follows the scene's name in the files' names.
+        scale: the number in the file that stands for a depth of 1.
+        inverse: the file holds disparity: depth is scale / number, and 0 is unknown, taken as farthest.
+
+    Raises:
+        DataError: no photo, or a depth map is missing.
+    """
+
+    root: str | Path
+    clean_suffix: str = "_clean"
+    depth_suffix: str = "_depth_x5000"
+    scale: float = 5000
+    inverse: bool = False
+
+    def __post_init__(self) -> None:
+        if not self._paths:
+            raise DataError(f"no photos *{self.clean_suffix} with *{self.depth_suffix} in {self.root}")
+
+    @cached_property
+    def _paths(self) -> list[tuple[str, Path, Path]]:
+        if not Path(self.root).is_dir():
+            raise DataError(
+                f"no folder {self.root}: --data DIR or DINO_IR_DATA is what roots are relative to"
+            )
+        files = {path.stem: path for path in list_images(Path(self.root))}
+        names = [stem.removesuffix(self.clean_suffix) for stem in files if stem.endswith(self.clean_suffix)]
+        if lonely := [name for name in names if name + self.depth_suffix not in files]:
+            raise DataError(f"{self.root}: no {self.depth_suffix} for {', '.join(lonely)}")
+        return [(name, files[name + self.clean_suffix], files[name + self.depth_suffix]) for name in names]
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> Pair:
+        name, photo, depth = self._paths[index]
+        clean, distance = read_rgb(photo), self._read_depth(depth)
+        if clean.shape[1:] != distance.shape[1:]:
+            raise DataError(f"{depth} is not of the size of {photo}")
+        return Pair(name, clean, depth=distance)
+
+    def _read_depth(self, path: Path) -> Tensor:
+        photo = read_photo(path)
+        numbers = photo.pixels[:1] * (2**photo.bits - 1)
+        if not self.inverse:
+            return numbers / self.scale
+        known = numbers > 0
+        nearest_to_zero = numbers[known].min() if known.any() else torch.ones(())
+        return self.scale / torch.where(known, numbers, nearest_to_zero)

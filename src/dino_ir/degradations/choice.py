@@ -1,0 +1,53 @@
+"""One of several degradations, drawn for each image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dino_ir.contracts import Degradation, Parameters
+
+__all__ = ["Choice"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Draw one degradation for each image, all alike or by weight.
+
+    Attributes:
+        degradations: to choose from.
+        weights: how often each is drawn, relative to the others.
+
+    Raises:
+        ValueError: no degradation, or not one weight above or equal to 0 for each.
+    """
+
+    degradations: Sequence[Degradation]
+    weights: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        weights = self.weights or [1] * len(self.degradations)
+        if (
+            not self.degradations
+            or len(weights) != len(self.degradations)
+            or min(weights) < 0
+            or not any(weights)
+        ):
+            raise ValueError(f"choice needs one weight for each of its degradations, got {self.weights}")
+
+    def draw(self, rng: torch.Generator) -> Parameters:
+        weights = torch.tensor([float(weight) for weight in self.weights or [1] * len(self.degradations)])
+        number = int(torch.multinomial(weights, 1, generator=rng))
+        return {"choice": number, "part": self.degradations[number].draw(rng)}
+
+    def apply(self, images: Tensor, parameters: Sequence[Parameters], depth: Tensor | None = None) -> Tensor:
+        degraded = torch.empty_like(images)
+        for number, degradation in enumerate(self.degradations):
+            rows = [row for row, each in enumerate(parameters) if each["choice"] == number]
+            if rows:
+                parts = [parameters[row]["part"] for row in rows]
+                degraded[rows] = degradation.apply(
+                    images[rows], parts, None if depth is None else depth[rows]
+                )
+        return degraded

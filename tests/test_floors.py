@@ -13,7 +13,7 @@ FLOORS = [
     {"priors", "networks", "fusion", "datasets"},
     {"restorers", "learners", "feed", "run_state"},
     {"inference"},
-    {"evaluation", "photos", "analysis", "diagnosis"},
+    {"evaluation", "photos", "diagnosis"},
     {"validation", "demo"},
     {"training"},
     {"inspection"},

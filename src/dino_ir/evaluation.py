@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
 from dino_ir.catalog import build
@@ -23,6 +22,7 @@ from dino_ir.contracts import Dataset, Degradation, Metric, Restorer
 from dino_ir.errors import DataError, RecipeError
 from dino_ir.inference import restore
 from dino_ir.ops.color import round_to_8_bits, to_float
+from dino_ir.ops.random import seeded
 
 __all__ = [
     "Benchmark",
@@ -65,7 +65,7 @@ class Benchmark:
         clean = to_float(clean)
         if self.degradation is not None:
             # A generator on the CPU heeds the lowest 32 bits of its seed alone, so both must fit into them.
-            rng = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+            rng = seeded(self.seed, index)
             parameters = self.degradation.draw(rng)
             depths = None if depth is None else depth[None]
             degraded = self.degradation.apply(clean[None], [parameters], depths)[0]

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 from dino_ir.contracts import Batch, Dataset, Degradation, Pair, Parameters
 from dino_ir.errors import DataError
 from dino_ir.ops.color import to_float
+from dino_ir.ops.random import seeded
 from dino_ir.ops.resample import resize
 from dino_ir.recipe import Phase, Recipe
 
@@ -54,8 +55,7 @@ class Stream(TorchDataset[Sample]):
         """The sample of a (step, place in the batch)."""
         step, row = index
         phase, _ = self.recipe.place(step)
-        # Batches of a run never reach 2^20 photos, nor runs 2^32 steps, so no two samples share a seed.
-        rng = torch.Generator().manual_seed((self.recipe.seed << 52 ^ step << 20 ^ row) & (2**63 - 1))
+        rng = seeded(self.recipe.seed, step, row)
         weights = torch.tensor([float(source.weight) for source in self.sources])
         number = int(torch.multinomial(weights, 1, generator=rng))
         source = self.sources[number]
@@ -132,8 +132,9 @@ def _cut_region(
     """The same random square of all of a pair's pictures, in one of the eight symmetries of the square."""
     height, width = pair.clean.shape[-2:]
     low, high = phase.region_range
-    if min(height, width) < phase.crop:
-        raise DataError(f"{pair.name} is {width}x{height}, too small to cut {phase.crop}x{phase.crop} from")
+    if min(height, width) < phase.smallest_cut:
+        need = f"{phase.smallest_cut}x{phase.smallest_cut}"
+        raise DataError(f"{pair.name} is {width}x{height}, too small to cut {need} from")
     side = min(_randint(low, high, rng), height, width)
     top, left = _randint(0, height - side, rng), _randint(0, width - side, rng)
     turns, mirrored = _randint(0, 3, rng), _randint(0, 1, rng)

@@ -59,7 +59,7 @@ def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
 
 def inspect_sources(sources: Sequence[Source], recipe: Recipe) -> Iterator[Finding]:
     """Read every picture of every dataset; name those that cannot be read or are too small to crop."""
-    crop = max(phase.crop for phase in recipe.phase)
+    crop = max(phase.smallest_cut for phase in recipe.phase)
     for source in sources:
         problems: list[str] = []
         for index in range(len(source.dataset)):
@@ -102,4 +102,4 @@ def write_degraded_sheet(
 
 def _write(path: Path, rows: Sequence[Sequence[Tensor]], labels: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_photo(path, Photo(to_float(sheet(rows, labels=labels))))
+    write_photo(path, Photo(sheet(rows, labels=labels)))

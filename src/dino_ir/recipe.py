@@ -44,7 +44,7 @@ class Phase:
         if len(self.lr_ends) != 2 or min(self.lr_ends) < 0:
             raise RecipeError(f"lr is a number or a pair [first, last], got {self.lr}")
         low, high = self.region_range
-        if not (self.zoom or (self.crop, self.crop))[0] <= low <= high:
+        if not self.smallest_cut <= low <= high:
             raise RecipeError(f"region must be at least the crop, low before high, got {self.region}")
 
     @property
@@ -57,6 +57,11 @@ class Phase:
         """The smallest and the largest region, in pixels."""
         region = self.region or (self.zoom[1] if self.zoom else self.crop)
         return (region, region) if isinstance(region, int) else (region[0], region[1])
+
+    @property
+    def smallest_cut(self) -> int:
+        """The smallest side a photo may have, in pixels."""
+        return self.zoom[0] if self.zoom else self.crop
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step of this phase, counted from 0."""

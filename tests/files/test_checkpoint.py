@@ -19,5 +19,5 @@ def test_round_trip(tmp_path):
 def test_damaged_file_is_named(tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"cut off")
 
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read.*delete it"):
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged: delete it"):
         read_checkpoint(tmp_path / "checkpoint.pt")

@@ -7,7 +7,8 @@ def test_lines_after_the_step_a_run_goes_on_from_are_dropped(tmp_path):
     first = Journal(tmp_path, step=0)
     for step in (1, 2, 3):
         first.write(step, {"pixel": 0.1 * step})
-    (tmp_path / "log.jsonl").open("a").write('{"step": 4, "pix')
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 4, "pix')
 
     Journal(tmp_path, step=2).write(3, {"pixel": 1 / 3})
 

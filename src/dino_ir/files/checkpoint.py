@@ -27,5 +27,5 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as problem:
-        raise TrainingError(f"{path} cannot be read: {problem}; delete it to start anew") from None
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):  # torch's words would not help
+        raise TrainingError(f"{path} is damaged: delete it to start the run anew") from None

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dino_ir.ops.color import to_float
-
 __all__ = ["sheet"]
 
 GAP, LINE = 4, 22  # pixels between pictures, and of a line of text
@@ -19,14 +17,14 @@ def sheet(rows: Sequence[Sequence[Tensor]], labels: Sequence[str] = (), gap: int
     """Lay out rows of pictures on white; smaller ones are centred in their column.
 
     Args:
-        rows: pictures [3, H, W], uint8 or float in [0, 1].
+        rows: pictures [3, H, W] in [0, 1].
         labels: a line of text above each column, as many as wanted.
         gap: pixels between pictures.
 
     Returns:
         [3, H, W] in [0, 1].
     """
-    pictures = [[to_float(picture).cpu() for picture in row] for row in rows]
+    pictures = [[picture.cpu() for picture in row] for row in rows]
     columns = max(len(row) for row in pictures)
     widths = [max(row[i].shape[2] for row in pictures if i < len(row)) for i in range(columns)]
     lines = [

@@ -11,12 +11,12 @@ FLOORS = [
     {"ops", "files"},
     {"layers", "degradations", "metrics", "losses"},
     {"priors", "networks", "fusion", "datasets"},
-    {"restorers", "learners", "feed", "run_state"},
+    {"restorers", "learners", "feed", "benchmark", "run_state"},
     {"inference"},
-    {"evaluation", "photos", "diagnosis"},
+    {"evaluation", "photos", "diagnosis", "analysis"},
     {"validation", "demo"},
     {"training"},
-    {"inspection"},
+    {"inspection", "arguments", "terminal"},
     {"cli"},
 ]
 FLOOR_OF = {name: height for height, floor in enumerate(FLOORS) for name in floor}

@@ -84,7 +84,7 @@ def build(shelf: str, table: Mapping[str, Any]) -> Any:
         raise RecipeError(f"{shelf}/{table['name']}: {problem} (it takes: {takes})") from None
     try:
         return part(**options)
-    except ValueError as problem:
+    except (TypeError, ValueError) as problem:  # a value of the wrong type, or one the part refuses
         raise RecipeError(f"{shelf}/{table['name']}: {problem}") from problem
 
 

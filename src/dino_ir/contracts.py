@@ -94,10 +94,10 @@ class Prior(nn.Module):
 
 
 class View(NamedTuple):
-    """What a restorer knows of the photo around the piece it works on."""
+    """What a restorer knows of the photos around the B pieces it works on, B / P pieces of each."""
 
-    map: Tensor  # [B, C, h, w]: the photo, described once
-    box: Tensor  # [B, 4]: top, left, bottom, right of the piece, as fractions of the photo
+    map: Tensor  # [P, C, h, w]: each photo, described once
+    box: Tensor  # [B, 4]: top, left, bottom, right of each piece, as fractions of its photo
 
 
 class FeatureFusion(nn.Module):

@@ -11,10 +11,8 @@ from torch import Tensor
 from dino_ir.catalog import build
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DataError
-from dino_ir.evaluation import Row, mean, restore_and_score
+from dino_ir.evaluation import METRICS, Row, mean, restore_and_score
 from dino_ir.files.images import Photo, write_photo
-from dino_ir.metrics.psnr import PSNR
-from dino_ir.metrics.ssim import SSIM
 from dino_ir.ops.sheet import sheet
 
 __all__ = ["DAMAGE", "demonstrate", "read_photos"]
@@ -29,7 +27,6 @@ DAMAGE: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 """What the photos suffer, by the word that tables and sheets show."""
 
-_METRICS = {"psnr": PSNR(), "ssim": SSIM()}
 _PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")  # in the wheel itself: nothing is downloaded
 
 
@@ -70,7 +67,7 @@ def demonstrate(
         strips: list[list[Tensor]] = []
         for damage, table in DAMAGE.items():
             degraded = _damage(clean, table, seed=number)
-            row, restored = restore_and_score(restorer, name, degraded, clean, _METRICS)
+            row, restored = restore_and_score(restorer, name, degraded, clean, METRICS)
             strips.append([degraded, restored, clean])
             rows[damage].append(row)
             yield _line(damage, row)

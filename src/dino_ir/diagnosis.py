@@ -28,7 +28,10 @@ def diagnose() -> Diagnosis:
     findings |= {name: _version(name) for name in PACKAGES}
     findings["threads"] = str(torch.get_num_threads())
     findings["devices"] = ", ".join(_devices())
-    expected = _sums(find_weights("default").with_name("SHA256SUMS"))
+    try:
+        expected = _sums(find_weights("default").with_name("SHA256SUMS"))
+    except WeightsError as problem:
+        return Diagnosis({**findings, "weights": str(problem)}, is_well=False)
     damaged = [name for name in shipped() if digest(find_weights(name)) != expected.get(name)]
     findings |= {
         f"weights {name}": "damaged: install again" if name in damaged else "whole" for name in shipped()

@@ -1,5 +1,6 @@
 """Look before training: every file of a recipe's datasets, and pictures of what a restorer will see."""
 
+import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from dino_ir.feed import Source, Stream, assemble
 from dino_ir.files.images import Photo, read_rgb, write_photo
 from dino_ir.ops.color import to_float
 from dino_ir.ops.sheet import sheet
+from dino_ir.photos import Result
 from dino_ir.recipe import Recipe
 
-__all__ = ["Finding", "inspect_sources", "read_degradations", "write_degraded_sheet", "write_feed_sheet"]
+__all__ = ["Finding", "inspect_sources", "read_degradations", "write_degraded_sheets", "write_feed_sheet"]
 
 INNER = {"chain", "choice"}
 """Degradations that are made of others."""
@@ -84,10 +86,37 @@ def write_feed_sheet(sources: Sequence[Source], recipe: Recipe, path: Path, rows
     _write(path, pictures, ["degraded", "clean"] * (len(pictures[0]) // 2))
 
 
-def write_degraded_sheet(
-    photo: Path, degradations: Mapping[str, Degradation], path: Path, columns: int = 3, seed: int = 0
+def write_degraded_sheets(
+    photos: Sequence[Path],
+    degradations: Mapping[str, Degradation],
+    folder: Path,
+    columns: int = 3,
+    seed: int = 0,
+) -> Iterator[Result]:
+    """Write a sheet per photo, NAME.png, and yield what became of each; a failure does not stop the rest.
+
+    A sheet shows the photo's middle: a row for each degradation, the clean photo first in each.
+
+    Args:
+        degradations: from `read_degradations`.
+        folder: where to; it is made. Sheets that exist are replaced.
+        columns: damaged versions in a row.
+        seed: of the first column; the next ones count on.
+    """
+    for photo in photos:
+        path = folder / f"{photo.stem}.png"
+        started = time.perf_counter()
+        try:
+            _write_degraded_sheet(photo, degradations, path, columns, seed)
+        except DinoIRError as problem:
+            yield Result(photo, path, "failed", str(problem))
+        else:
+            yield Result(photo, path, "degraded", seconds=time.perf_counter() - started)
+
+
+def _write_degraded_sheet(
+    photo: Path, degradations: Mapping[str, Degradation], path: Path, columns: int, seed: int
 ) -> None:
-    """Write a sheet of a photo's middle: a row for each degradation, the clean photo first in each."""
     clean = to_float(read_rgb(photo))
     top, left = (max(0, (side - LONGEST) // 2) for side in clean.shape[-2:])
     clean = clean[:, top : top + LONGEST, left : left + LONGEST]

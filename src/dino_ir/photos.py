@@ -1,19 +1,23 @@
 """Restore photo files: where each result goes, and one line on what became of each."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DataError, DinoIRError, ImageError
 from dino_ir.files.images import IMAGE_SUFFIXES, list_images, read_photo, write_photo
 from dino_ir.inference import restore
 
-__all__ = ["Job", "Result", "plan", "restore_files"]
+__all__ = ["Job", "Result", "plan", "restore_files", "tally"]
 
 MARK = "_restored"
 """What is added to a photo's name where the result lies beside it."""
+
+
+Status = Literal["restored", "degraded", "skipped", "failed"]
 
 
 class Job(NamedTuple):
@@ -28,12 +32,12 @@ class Result(NamedTuple):
 
     photo: Path
     result: Path
-    status: Literal["restored", "skipped", "failed"]
+    status: Status
     message: str = ""  # why it was skipped or failed
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        if self.status == "restored":
+        if self.status in ("restored", "degraded"):
             return f"{self.photo} -> {self.result} ({self.seconds:.1f} s)"
         return f"{self.photo} {self.status}: {self.message}"
 
@@ -99,6 +103,12 @@ def restore_files(
             yield Result(photo, result, "failed", message, time.perf_counter() - started)
         else:
             yield Result(photo, result, "restored", "", time.perf_counter() - started)
+
+
+def tally(results: Sequence[Result]) -> str:
+    """Say how many photos met which fate, such as "3 restored, 1 failed"."""
+    counts = Counter(result.status for result in results)
+    return ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
 
 
 def _jobs(path: Path, out: Path | None) -> list[Job]:

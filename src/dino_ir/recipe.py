@@ -139,10 +139,10 @@ class Recipe:
             RecipeError: no such file, not TOML, or an unknown or missing key.
         """
         try:
-            table = tomllib.loads(path.read_text())
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as problem:
             raise RecipeError(f"{path} cannot be read: {problem.strerror}") from None
-        except tomllib.TOMLDecodeError as problem:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
             raise RecipeError(f"{path} is not TOML: {problem}") from None
         for setting in settings:
             _set(table, setting)

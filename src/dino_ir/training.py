@@ -2,6 +2,7 @@
 
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -13,10 +14,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from dino_ir.benchmark import with_root
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, Learner
 from dino_ir.errors import WeightsError
-from dino_ir.evaluation import with_root
 from dino_ir.feed import Source, Stream, assemble, steps_from
 from dino_ir.files.checkpoint import read_checkpoint, write_checkpoint
 from dino_ir.files.journal import Journal
@@ -126,7 +127,7 @@ def batches(
         # libvips keeps threads, and a forked process would wait for threads that it does not have.
         multiprocessing_context="spawn" if run.workers else None,
         prefetch_factor=4 if run.workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
     )
     for batch in loader:
         yield finish(batch, device=run.device) if on_device else batch
@@ -195,5 +196,6 @@ class _Clock:
         return total
 
 
-def _one_thread(_worker: int) -> None:
+def _start_worker(_worker: int) -> None:
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the main process decides

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dino_ir.benchmark import Benchmark, read_benchmark
 from dino_ir.contracts import Restorer
 from dino_ir.errors import RecipeError
-from dino_ir.evaluation import Benchmark, read_benchmark
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.inference import restore
 from dino_ir.metrics.psnr import PSNR

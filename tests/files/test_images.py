@@ -5,8 +5,8 @@ import tifffile
 import torch
 from PIL import Image, ImageCms, ImageOps
 
-from dino_ir.errors import ImageError
-from dino_ir.files.images import Photo, list_images, read_photo, read_rgb, write_photo
+from dino_ir.errors import DataError, ImageError
+from dino_ir.files.images import Photo, list_images, name_images, read_photo, read_rgb, write_photo
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -243,6 +243,30 @@ def test_images_are_found_in_order_and_below(tmp_path):
 def test_listing_a_missing_folder_fails(tmp_path):
     with pytest.raises(ImageError, match="is not a folder"):
         list_images(tmp_path / "missing")
+
+
+def test_images_are_named_by_their_way_without_suffix(tmp_path):
+    (tmp_path / "below").mkdir()
+    paths = [tmp_path / name for name in ("a.v1.jpg", "b.PNG", "below/b.png")]
+    for path in paths:
+        path.touch()
+
+    named = name_images(tmp_path)
+
+    assert list(named.items()) == list(zip(["a.v1", "b", "below/b"], paths))
+
+
+def test_two_images_of_one_name_are_refused(tmp_path):
+    for name in ("a.png", "a.tif"):
+        (tmp_path / name).touch()
+
+    with pytest.raises(DataError, match=r"a\.png and a\.tif have one name: keep one, or rename one$"):
+        name_images(tmp_path)
+
+
+def test_naming_the_images_of_a_missing_folder_fails(tmp_path):
+    with pytest.raises(DataError, match=r"^no folder .*missing: --data DIR or DINO_IR_DATA"):
+        name_images(tmp_path / "missing")
 
 
 def test_libvips_keeps_the_colours_of_a_palette(tmp_path):

@@ -38,7 +38,7 @@ def test_matches_the_equation_written_plainly(fuse):
 
 
 def test_attention_rows_sum_to_one(fuse):
-    attention = fuse.attention(0, torch.randn(2, 8, 6, 7), torch.randn(2, 8, 6, 7))
+    attention = fuse.attention(0, torch.randn(2, 6, 7, 8), View(torch.randn(2, 6, 3, 4), WHOLE.expand(2, 4)))
 
     assert attention.shape == (2, 2, 4, 4)
     torch.testing.assert_close(attention.sum(dim=-1), torch.ones(2, 2, 4))
@@ -70,6 +70,15 @@ def test_a_tile_sees_its_part_of_the_map(fuse):
     on_its_own = fuse(1, features, View(maps[..., 4:, :4], WHOLE))
 
     torch.testing.assert_close(in_its_place, on_its_own, rtol=0, atol=1e-5)
+
+
+def test_crops_of_one_photo_share_its_map(fuse):
+    features, maps, boxes = torch.randn(4, 8, 6, 7), torch.randn(2, 6, 3, 4), torch.rand(4, 4).sort().values
+
+    shared = fuse(0, features, View(maps, boxes))
+    own = fuse(0, features, View(maps.repeat_interleave(2, dim=0), boxes))
+
+    torch.testing.assert_close(shared, own)
 
 
 def test_every_parameter_learns(fuse):

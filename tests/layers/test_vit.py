@@ -98,6 +98,19 @@ def test_tokens_agree_with_the_last_map():
     torch.testing.assert_close(patches, vit(image, (2,))[0].flatten(2).transpose(1, 2))
 
 
+def test_the_embedding_is_a_product_with_each_patch_alone():
+    vit = small()
+    torch.nn.init.normal_(vit.pos_embed)
+    image = torch.randn(2, 3, 8, 12)
+
+    embedded = vit.embed(image)
+
+    patches = F.unfold(image, 4, stride=4).transpose(1, 2)  # [B, N, 3 * 4 * 4]
+    expected = patches @ vit.patch_embed.proj.weight.flatten(1).T + vit.patch_embed.proj.bias
+    torch.testing.assert_close(embedded.flatten(2).transpose(1, 2), expected, rtol=1e-4, atol=1e-5)
+    assert embedded.shape == (2, 16, 2, 3)
+
+
 def test_masked_patches_are_not_seen():
     vit = small()
     image = torch.randn(1, 3, 16, 16)
@@ -154,3 +167,5 @@ def test_blocks_that_do_not_exist_are_refused(blocks):
 def test_sides_must_divide_by_the_patch():
     with pytest.raises(ValueError, match="divide by 4"):
         small()(torch.randn(1, 3, 16, 18), (0,))
+    with pytest.raises(ValueError, match="divide by 4"):
+        small().embed(torch.randn(1, 3, 16, 18))

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from dino_ir.contracts import Pair
 from dino_ir.errors import DataError
-from dino_ir.files.images import list_images, read_photo, read_rgb
+from dino_ir.files.images import name_images, read_photo, read_rgb
 
 __all__ = ["DepthFolder"]
 
 
 @dataclass(frozen=True)
 class DepthFolder:
-    """Photos `NAME<clean_suffix>` and depth maps `NAME<depth_suffix>` in one folder.
+    """Photos `NAME<clean_suffix>` and depth maps `NAME<depth_suffix>` side by side in a folder.
 
     Attributes:
         root: the folder.
@@ -25,7 +25,8 @@ class DepthFolder:
         inverse: the file holds disparity: depth is scale / number, and 0 is unknown, taken as farthest.
 
     Raises:
-        DataError: no photo, or a depth map is missing.
+        DataError: no photo, a depth map is missing, or two files have one name.
+        ValueError: a scale that is not above 0, or suffixes that are alike.
     """
 
     root: str | Path
@@ -35,19 +36,23 @@ class DepthFolder:
     inverse: bool = False
 
     def __post_init__(self) -> None:
+        if self.clean_suffix == self.depth_suffix or not self.scale > 0:
+            raise ValueError("expected two different suffixes and a scale above 0")
         if not self._paths:
             raise DataError(f"no photos *{self.clean_suffix} with *{self.depth_suffix} in {self.root}")
 
     @cached_property
     def _paths(self) -> list[tuple[str, Path, Path]]:
-        if not Path(self.root).is_dir():
-            raise DataError(
-                f"no folder {self.root}: --data DIR or DINO_IR_DATA is what roots are relative to"
-            )
-        files = {path.stem: path for path in list_images(Path(self.root))}
-        names = [stem.removesuffix(self.clean_suffix) for stem in files if stem.endswith(self.clean_suffix)]
+        files = name_images(Path(self.root))
+        # One suffix may end with the other, or be empty: then the longer one says what a file is.
+        clean_is_longer = len(self.clean_suffix) > len(self.depth_suffix)
+        names = [
+            file.removesuffix(self.clean_suffix)
+            for file in files
+            if file.endswith(self.clean_suffix) and (clean_is_longer or not file.endswith(self.depth_suffix))
+        ]
         if lonely := [name for name in names if name + self.depth_suffix not in files]:
-            raise DataError(f"{self.root}: no {self.depth_suffix} for {', '.join(lonely)}")
+            raise DataError(f"{self.root}: no {self.depth_suffix} for {', '.join(lonely[:5])}")
         return [(name, files[name + self.clean_suffix], files[name + self.depth_suffix]) for name in names]
 
     def __len__(self) -> int:
@@ -62,7 +67,7 @@ class DepthFolder:
 
     def _read_depth(self, path: Path) -> Tensor:
         photo = read_photo(path)
-        numbers = photo.pixels[:1] * (2**photo.bits - 1)
+        numbers = photo.pixels[:1] * (2**photo.bits - 1 if photo.bits < 32 else 1)
         if not self.inverse:
             return numbers / self.scale
         known = numbers > 0

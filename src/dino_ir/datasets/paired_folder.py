@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dino_ir.contracts import Pair
 from dino_ir.errors import DataError
-from dino_ir.files.images import list_images, read_rgb
+from dino_ir.files.images import name_images, read_rgb
 
 __all__ = ["PairedFolder"]
 
@@ -26,7 +26,9 @@ class PairedFolder:
         shared: regular expression whose one group, in a degraded photo's name, is its clean photo's.
 
     Raises:
-        DataError: a folder or a partner is missing, there is no pair, or two sizes differ.
+        DataError: a folder or a partner is missing, there is no pair, two photos of a folder have one
+            name, or the sizes of a pair differ.
+        ValueError: `shared` is no regular expression with one group.
     """
 
     root: str | Path
@@ -37,8 +39,8 @@ class PairedFolder:
     shared: str | None = None
 
     def __post_init__(self) -> None:
-        if self.shared is not None and re.compile(self.shared).groups != 1:
-            raise ValueError(f"shared needs exactly one group, got {self.shared!r}")
+        if self.shared is not None and _groups(self.shared) != 1:
+            raise ValueError(f"shared is a regular expression with one group, got {self.shared!r}")
         if not self._paths:
             raise DataError(f"no pairs in {self.root}: expected photos in {self.degraded}/ and {self.clean}/")
 
@@ -46,6 +48,9 @@ class PairedFolder:
     def _paths(self) -> list[tuple[str, Path, Path]]:
         degraded = self._list(self.degraded, self.degraded_suffix)
         clean = self._list(self.clean, self.clean_suffix)
+        if self.degraded == self.clean and len(self.degraded_suffix) <= len(self.clean_suffix):
+            # The degraded suffix may be empty, and then fits the clean photos too.
+            degraded = {name: path for name, path in degraded.items() if path not in clean.values()}
         partner = {name: self._partner(name) for name in degraded}
         if lonely := [name for name in degraded if partner[name] not in clean]:
             raise DataError(f"{self.root}: no clean photo in {self.clean}/ for {', '.join(lonely[:5])}")
@@ -53,11 +58,8 @@ class PairedFolder:
 
     def _list(self, folder: str, suffix: str) -> dict[str, Path]:
         """Photos of a sub-folder by name, without the suffix that all of them must have."""
-        place = Path(self.root) / folder
-        if not place.is_dir():
-            raise DataError(f"no folder {place}: --data DIR or DINO_IR_DATA is what roots are relative to")
-        paths = {path.relative_to(place).with_suffix("").as_posix(): path for path in list_images(place)}
-        return {name.removesuffix(suffix): path for name, path in paths.items() if name.endswith(suffix)}
+        found = name_images(Path(self.root) / folder)
+        return {name.removesuffix(suffix): path for name, path in found.items() if name.endswith(suffix)}
 
     def _partner(self, name: str) -> str:
         match = re.fullmatch(self.shared, name) if self.shared else None
@@ -76,3 +78,10 @@ class PairedFolder:
             )
             raise DataError(f"{degraded} and {clean} differ in size: {sizes}")
         return pair
+
+
+def _groups(pattern: str) -> int:
+    try:
+        return re.compile(pattern).groups
+    except re.error:
+        return 0

@@ -1,5 +1,6 @@
 """One of several degradations, drawn for each image."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,25 +21,28 @@ class Choice:
         weights: how often each is drawn, relative to the others.
 
     Raises:
-        ValueError: no degradation, or not one weight above or equal to 0 for each.
+        ValueError: no degradation, or not one weight from 0 for each, or none above 0.
     """
 
     degradations: Sequence[Degradation]
     weights: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        weights = self.weights or [1] * len(self.degradations)
-        if (
-            not self.degradations
-            or len(weights) != len(self.degradations)
-            or min(weights) < 0
-            or not any(weights)
-        ):
-            raise ValueError(f"choice needs one weight for each of its degradations, got {self.weights}")
+        if not self.degradations:
+            raise ValueError("choice needs at least one degradation")
+        weights = self._weights
+        if len(weights) != len(self.degradations) or not min(weights) >= 0 or not 0 < sum(weights) < math.inf:
+            raise ValueError(
+                f"choice needs one weight from 0 for each of its degradations, got {self.weights}"
+            )
+
+    @property
+    def _weights(self) -> list[float]:
+        given = [1] * len(self.degradations) if self.weights is None else self.weights
+        return [float(weight) for weight in given]
 
     def draw(self, rng: torch.Generator) -> Parameters:
-        weights = torch.tensor([float(weight) for weight in self.weights or [1] * len(self.degradations)])
-        number = int(torch.multinomial(weights, 1, generator=rng))
+        number = int(torch.multinomial(torch.tensor(self._weights), 1, generator=rng))
         return {"choice": number, "part": self.degradations[number].draw(rng)}
 
     def apply(self, images: Tensor, parameters: Sequence[Parameters], depth: Tensor | None = None) -> Tensor:

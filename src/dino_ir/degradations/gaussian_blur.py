@@ -9,6 +9,7 @@ from torch import Tensor
 from dino_ir.contracts import Parameters
 from dino_ir.ops.color import round_to_8_bits
 from dino_ir.ops.kernels import convolve, gaussian
+from dino_ir.ops.ranges import between
 
 __all__ = ["GaussianBlur"]
 
@@ -42,8 +43,7 @@ class GaussianBlur:
     def draw(self, rng: torch.Generator) -> Parameters:
         if not isinstance(self.sigma, Sequence):
             return {"sigma": self.sigma}
-        low, high = self.sigma
-        return {"sigma": low + (high - low) * float(torch.rand((), generator=rng))}
+        return {"sigma": between(self.sigma, rng)}
 
     def apply(self, images: Tensor, parameters: Sequence[Parameters], depth: Tensor | None = None) -> Tensor:
         kernels = [gaussian(self.size, each["sigma"]) for each in parameters]

@@ -9,6 +9,7 @@ from torch import Tensor
 from dino_ir.contracts import Parameters
 from dino_ir.ops.color import round_to_8_bits
 from dino_ir.ops.random import draw_seed, normal
+from dino_ir.ops.ranges import between
 
 __all__ = ["GaussianNoise"]
 
@@ -45,8 +46,7 @@ class GaussianNoise:
         if self.levels is not None:
             sigma = self.levels[int(torch.randint(len(self.levels), (), generator=rng))]
         elif isinstance(self.sigma, Sequence):
-            low, high = self.sigma
-            sigma = low + (high - low) * float(torch.rand((), generator=rng))
+            sigma = between(self.sigma, rng)
         else:
             sigma = self.sigma
         return {"sigma": sigma, "seed": draw_seed(rng)}

@@ -11,6 +11,7 @@ from torch import Tensor
 from dino_ir.contracts import Parameters
 from dino_ir.ops.color import round_to_8_bits
 from dino_ir.ops.random import draw_seed, uniform
+from dino_ir.ops.ranges import between, span
 
 __all__ = ["Haze"]
 
@@ -27,11 +28,11 @@ class Haze:
     Attributes:
         beta: scattering for depths of about 0 to 1, as in RESIDE; a pair [low, high] is a uniform range.
         air: brightness of A, likewise.
-        tint: largest difference of A's channels from their mean.
+        tint: how far A's channels are drawn up and down, before their mean is brought back to `air`.
         rounded: clip, and round to 8 bits as image files do.
 
     Raises:
-        ValueError: negative numbers, a range given high to low, or air beyond 1.
+        ValueError: negative numbers, a range given high to low, air or tint beyond 1.
     """
 
     beta: float | Sequence[float] = (0.5, 2.2)
@@ -40,21 +41,23 @@ class Haze:
     rounded: bool = True
 
     def __post_init__(self) -> None:
-        for name, (low, high), most in (("beta", _span(self.beta), math.inf), ("air", _span(self.air), 1.0)):
+        for name, (low, high), most in (("beta", span(self.beta), math.inf), ("air", span(self.air), 1.0)):
             if not 0 <= low <= high <= most:
                 raise ValueError(
                     f"{name} is a number or a pair [low, high] from 0 to {most}, got [{low}, {high}]"
                 )
+        if not 0 <= self.tint <= 1:
+            raise ValueError(f"tint is a number from 0 to 1, got {self.tint}")
 
     def draw(self, rng: torch.Generator) -> Parameters:
-        beta, air = (_between(_span(ends), rng) for ends in (self.beta, self.air))
+        beta, air = (between(span(ends), rng) for ends in (self.beta, self.air))
         tint = (2 * torch.rand(3, generator=rng) - 1) * self.tint
         return {
             "beta": beta,
-            "air": [min(1.0, air + value) for value in (tint - tint.mean()).tolist()],
-            "near": _between((0.0, 0.5), rng),
-            "slope": _between((-math.pi / 4, math.pi / 4), rng),
-            "bumps": _between((0.1, 0.6), rng),
+            "air": [min(1.0, max(0.0, air + value)) for value in (tint - tint.mean()).tolist()],
+            "near": between((0.0, 0.5), rng),
+            "slope": between((-math.pi / 4, math.pi / 4), rng),
+            "bumps": between((0.1, 0.6), rng),
             "seed": draw_seed(rng),
         }
 
@@ -78,15 +81,3 @@ def _depth(parameters: Parameters, images: Tensor) -> Tensor:
     mixed = torch.lerp(slope[None], bumps, parameters["bumps"])
     low, high = mixed.aminmax()
     return parameters["near"] + (1 - parameters["near"]) * (mixed - low) / (high - low).clamp(min=1e-6)
-
-
-def _span(ends: float | Sequence[float]) -> tuple[float, float]:
-    if not isinstance(ends, Sequence):
-        return ends, ends
-    if len(ends) != 2:
-        raise ValueError(f"a range is a pair [low, high], got {ends}")
-    return ends[0], ends[1]
-
-
-def _between(ends: tuple[float, float], rng: torch.Generator) -> float:
-    return ends[0] + (ends[1] - ends[0]) * float(torch.rand((), generator=rng))

@@ -12,6 +12,7 @@ from dino_ir.contracts import Parameters
 from dino_ir.ops.color import round_to_8_bits
 from dino_ir.ops.kernels import convolve_around, line
 from dino_ir.ops.random import draw_seed, uniform
+from dino_ir.ops.ranges import between
 
 __all__ = ["Rain"]
 
@@ -31,7 +32,7 @@ class _Strength(NamedTuple):
 _STRENGTHS = {
     "light": _Strength((1, 1), (0.02, 0.10), (0.25, 0.8), (8, 30), (0.5, 1.0), 0.05, (0.0, 0.04)),
     "medium": _Strength((1, 2), (0.08, 0.25), (0.3, 0.9), (10, 45), (0.5, 1.2), 0.15, (0.0, 0.1)),
-    "heavy": _Strength((1, 4), (0.15, 0.5), (0.35, 1.0), (15, 60), (0.4, 1.5), 0.3, (0.0, 0.15)),
+    "heavy": _Strength((1, 4), (0.12, 0.42), (0.35, 1.0), (25, 110), (0.4, 1.5), 0.25, (0.0, 0.15)),
 }
 
 
@@ -63,12 +64,12 @@ class Rain:
         names = list(_STRENGTHS)
         drawn = names[int(torch.randint(len(names), (), generator=rng))]
         kind = _STRENGTHS[self.strength or drawn]
-        angle = _between((-math.pi / 6, math.pi / 6), rng)
+        angle = between((-math.pi / 6, math.pi / 6), rng)
         count = int(torch.randint(kind.layers[0], kind.layers[1] + 1, (), generator=rng))
         return {
             "layers": [_draw_layer(kind, angle, rng) for _ in range(count)],
-            "light": _between((0.75, 1.0), rng),
-            "veil": _between(kind.veil, rng),
+            "light": between((0.75, 1.0), rng),
+            "veil": between(kind.veil, rng),
             "adds": bool(torch.rand((), generator=rng) < 0.5),
         }
 
@@ -78,16 +79,16 @@ class Rain:
 
 
 def _draw_layer(kind: _Strength, angle: float, rng: torch.Generator) -> Parameters:
-    length, width = _between(kind.length, rng), _between(kind.width, rng)
+    length, width = between(kind.length, rng), between(kind.width, rng)
     width = min(width, length / 16)  # thicker would be rods
-    cover = _between(kind.cover, rng)
+    cover = between(kind.cover, rng)
     return {
         "length": length,
         "width": width,
-        "angle": angle + _between((-kind.spread, kind.spread), rng),
+        "angle": angle + between((-kind.spread, kind.spread), rng),
         # Streaks that fall at random leave exp(-drops x area) of the picture free.
         "drops": -math.log(1 - cover) / (length * 2 * width),
-        "opacity": _between(kind.opacity, rng),
+        "opacity": between(kind.opacity, rng),
         "seed": draw_seed(rng),
     }
 
@@ -108,7 +109,3 @@ def _streaks(layer: Parameters, image: Tensor) -> Tensor:
     chance, brightness = uniform([layer["seed"]], (2, *image.shape[-2:]), image.device)[0]
     drops = (chance < layer["drops"]) * (0.3 + 0.7 * brightness)
     return convolve_around(drops, line(layer["length"], layer["width"], layer["angle"])).clamp(0, 1)[None]
-
-
-def _between(ends: tuple[float, float], rng: torch.Generator) -> float:
-    return ends[0] + (ends[1] - ends[0]) * float(torch.rand((), generator=rng))

@@ -17,9 +17,18 @@ import pyvips
 import torch
 from torch import Tensor
 
-from dino_ir.errors import ImageError
+from dino_ir.errors import DataError, ImageError
 
-__all__ = ["IMAGE_SUFFIXES", "Metadata", "Photo", "list_images", "read_photo", "read_rgb", "write_photo"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Metadata",
+    "Photo",
+    "list_images",
+    "name_images",
+    "read_photo",
+    "read_rgb",
+    "write_photo",
+]
 
 Bits = Literal[8, 16, 32]
 Metadata = Mapping[str, bytes | str | int]
@@ -77,6 +86,22 @@ def list_images(folder: Path | str) -> list[Path]:
         raise ImageError(f"{folder} is not a folder")
     found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+
+
+def name_images(folder: Path) -> dict[str, Path]:
+    """The images in a folder and in those below it by name: their way from the folder, without suffix.
+
+    Raises:
+        DataError: no such folder, or two images of one name.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: --data DIR or DINO_IR_DATA is what roots are relative to")
+    named: dict[str, Path] = {}
+    for path in list_images(folder):
+        other = named.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+        if other is not path:
+            raise DataError(f"{other} and {path.name} have one name: keep one, or rename one")
+    return named
 
 
 def read_rgb(path: Path | str) -> Tensor:

@@ -25,5 +25,7 @@ class AdaptAndAdd(LevelFusion):
                 parameter.zero_()
 
     def forward(self, place: int, features: Tensor, view: View) -> Tensor:
-        adapted = sample_box(self.adapt[place](view.map), view.box, (features.shape[-2], features.shape[-1]))
+        adapted = self.adapt[place](view.map)
+        adapted = adapted.repeat_interleave(len(features) // len(adapted), dim=0)
+        adapted = sample_box(adapted, view.box, (features.shape[-2], features.shape[-1]))
         return features + adapted.to(features.dtype)

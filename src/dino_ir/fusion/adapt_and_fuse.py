@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dino_ir.contracts import LevelFusion, Place, View
-from dino_ir.ops.resample import sample_box
+from dino_ir.ops.resample import box_weights
 
 __all__ = ["AdaptAndFuse"]
 
@@ -30,6 +30,8 @@ class AdaptAndFuse(LevelFusion):
 
     Shape:
         [B, C, H, W] -> [B, C, H, W]; memory beside the features is O(C^2).
+
+    Three passes over the features: pulled back, multiplied with themselves, mixed.
     """
 
     def __init__(self, channels: int, places: Sequence[Place], starts_at_zero: bool = True) -> None:
@@ -43,28 +45,70 @@ class AdaptAndFuse(LevelFusion):
         self.gain = nn.ParameterList(torch.zeros(width) for width in widths) if starts_at_zero else None
 
     def forward(self, place: int, features: Tensor, view: View) -> Tensor:
-        # 1x1 convolutions and resizing commute, so both run on the small map.
-        query = self.to_query[place](self.adapt[place](view.map))
-        query = sample_box(query, view.box, (features.shape[-2], features.shape[-1]))
-        mix = self.attention(place, query, self.to_key[place](features)).to(features.dtype)
-        heads = self._heads(place, features)
-        mixed = (heads @ mix.transpose(-2, -1)).transpose(1, 2).flatten(2)  # [B, HW, C]
+        tokens = features.permute(0, 2, 3, 1)  # [B, H, W, C], as it lies in channels-last memory
+        mix = self.attention(place, tokens, view)
         if self.gain is not None:
-            mixed = mixed * self.gain[place]
-        return features + mixed.unflatten(1, features.shape[2:]).movedim(-1, 1)
+            mix = mix * self.gain[place].view(mix.shape[1], -1, 1)
+        mix = mix + torch.eye(mix.shape[-1], device=mix.device)  # the residual
+        groups = (
+            tokens.unflatten(-1, (self.heads[place], -1)).flatten(1, 2).transpose(1, 2)
+        )  # [B, h, HW, C/h]
+        mixed = (groups @ mix.to(features.dtype).mT).transpose(1, 2).reshape(tokens.shape)
+        return mixed.permute(0, 3, 1, 2)
 
-    def attention(self, place: int, query: Tensor, key: Tensor) -> Tensor:
-        """How much of each channel goes into each channel: [B, C, H, W] twice -> [B, h, C/h, C/h]."""
-        query, key = self._heads(place, query.to(key.dtype)), self._heads(place, key)
-        product = (query.transpose(-2, -1) @ key).float()
-        scale = (_norm(query)[..., :, None] * _norm(key)[..., None, :]).clamp(min=1e-12)
+    def attention(self, place: int, tokens: Tensor, view: View) -> Tensor:
+        """How much of each channel goes into each channel of its group.
+
+        The query is the prior's map, upsampled; the key a projection of the features. Both enter as
+        sums over pixels alone, so neither is ever made: with R q K^T for the upsampled query,
+        <R q K^T, W f> = <q, W (R^T f K)> needs the features pulled back to the map's grid, and the lengths
+        need R^T R, K^T K and the features' products with themselves.
+
+        Args:
+            place: counts the places.
+            tokens: [B, H, W, C].
+            view: the prior's map, and where in it the features lie.
+
+        Returns:
+            [B, heads, C / heads, C / heads], float32; each row sums to 1.
+        """
+        height, width = view.map.shape[-2:]
+        # 1x1 convolutions and resizing commute, so both projections run on the small grid.
+        query = self.to_query[place](self.adapt[place](view.map)).float()
+        query = query.repeat_interleave(len(tokens) // len(query), dim=0)
+        rows, columns = box_weights(view.box, (tokens.shape[1], tokens.shape[2]), (height, width))
+        pulled = _pull_back(tokens, rows, columns).permute(0, 3, 1, 2)
+        key = self.to_key[place](pulled).float()
+        product = self._grouped(place, query) @ self._grouped(place, key).transpose(-2, -1)
+        query_square = (_gram(rows)[:, None] @ query @ _gram(columns)[:, None] * query).sum(dim=(2, 3))
+        key_square = _projected_square(tokens.flatten(1, 2), self.to_key[place].weight.flatten(1))
+        scale = self._grouped(place, _root(query_square)) * self._grouped(place, _root(key_square)).mT
         return (product / scale * self.temperature[place]).softmax(dim=-1)
 
-    def _heads(self, place: int, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, h, HW, C/h], a view of channels-last memory."""
-        return x.permute(0, 2, 3, 1).flatten(1, 2).unflatten(-1, (self.heads[place], -1)).transpose(1, 2)
+    def _grouped(self, place: int, x: Tensor) -> Tensor:
+        """[B, C, ...] -> [B, heads, C / heads, the rest]."""
+        return x.reshape(len(x), self.heads[place], x.shape[1] // self.heads[place], -1)
 
 
-def _norm(x: Tensor) -> Tensor:
-    """Length of each channel over the pixels: [B, h, HW, c] -> [B, h, c]."""
-    return torch.linalg.vector_norm(x, dim=-2, dtype=torch.float32)
+def _pull_back(tokens: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """R^T f K: [B, H, W, C] -> [B, h, w, C]."""
+    batch, height, width, channels = tokens.shape
+    narrow = rows.to(tokens.dtype).mT @ tokens.reshape(batch, height, width * channels)  # [B, h, W C]
+    return columns.to(tokens.dtype).mT[:, None] @ narrow.view(batch, -1, width, channels)
+
+
+def _gram(x: Tensor) -> Tensor:
+    """Products of the columns of [B, N, M] with each other, [B, M, M]."""
+    return x.mT @ x
+
+
+def _projected_square(tokens: Tensor, weight: Tensor) -> Tensor:
+    """Square lengths, over the pixels, of the channels of W f: [B, N, C] -> [B, C], the shorter way."""
+    if tokens.shape[1] <= tokens.shape[2]:
+        return (tokens @ weight.to(tokens.dtype).T).float().square().sum(dim=1)
+    return (weight @ _gram(tokens).float() * weight).sum(dim=2)
+
+
+def _root(square: Tensor) -> Tensor:
+    """The root of sums of squares; rounding may leave them below 0, and at 0 the slope is infinite."""
+    return square.clamp(min=1e-12).sqrt()

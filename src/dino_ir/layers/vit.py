@@ -85,7 +85,7 @@ class VisionTransformer(nn.Module):
         if not blocks or min(blocks) < 0 or max(blocks) >= len(self.blocks):
             raise ValueError(f"blocks must be from 0 to {len(self.blocks) - 1}, got {list(blocks)}")
         size = (image.shape[-2] // self.patch, image.shape[-1] // self.patch)
-        x = self._embed(image, None)
+        x = self._start(image, None)
         maps: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks[: max(blocks) + 1]):
             x = block(x)
@@ -93,6 +93,19 @@ class VisionTransformer(nn.Module):
                 patches = self.norm(x[:, self._extra :]) if norm else x[:, self._extra :]
                 maps[index] = patches.transpose(1, 2).unflatten(2, size)
         return tuple(maps[index] for index in blocks)
+
+    def embed(self, image: Tensor) -> Tensor:
+        """The patches as they are embedded, before positions and blocks: [B, width, h, w].
+
+        Args:
+            image: [B, 3, H, W], already normalised.
+
+        Raises:
+            ValueError: H or W does not divide by `patch`.
+        """
+        if image.shape[-2] % self.patch or image.shape[-1] % self.patch:
+            raise ValueError(f"both sides must divide by {self.patch}, got {list(image.shape)}")
+        return self.patch_embed(image)
 
     def tokens(self, image: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The normed tokens after the last block, as a self-distillation learner needs them.
@@ -104,7 +117,7 @@ class VisionTransformer(nn.Module):
         Returns:
             The class token [B, width] and the patch tokens [B, N, width].
         """
-        x = self._embed(image, mask)
+        x = self._start(image, mask)
         for block in self.blocks:
             x = block(x)
         x = self.norm(x)
@@ -115,10 +128,9 @@ class VisionTransformer(nn.Module):
         """Tokens before the first patch."""
         return 1 if self.register_tokens is None else 1 + self.register_tokens.shape[1]
 
-    def _embed(self, image: Tensor, mask: Tensor | None) -> Tensor:
-        if image.shape[-2] % self.patch or image.shape[-1] % self.patch:
-            raise ValueError(f"both sides must divide by {self.patch}, got {list(image.shape)}")
-        embedded = self.patch_embed(image)  # [B, C, h, w]
+    def _start(self, image: Tensor, mask: Tensor | None) -> Tensor:
+        """The tokens that the first block gets, [B, 1 + registers + N, C]."""
+        embedded = self.embed(image)
         height, width = embedded.shape[-2:]
         x = embedded.flatten(2).transpose(1, 2)
         if mask is not None:

@@ -78,11 +78,10 @@ def contrast_ratio(anchor: Tensor, positive: Tensor, negative: Tensor, limit: fl
 
     Args:
         anchor, positive, negative: [B, C, h, w].
-        limit: the largest ratio; there, the divisor follows the dividend, so the gradient stays finite.
+        limit: the largest ratio; beyond it the gradient is zero.
 
     Returns:
         [B], in [0, limit].
     """
     near, far = ((anchor - other).float().abs().mean(dim=(1, 2, 3)) for other in (positive, negative))
-    # Clamping the quotient would keep the infinite gradient of x / 0; a floor under the divisor does not.
-    return near / far.clamp(min=1e-6).maximum(near.detach() / limit)
+    return (near / far.clamp(min=1e-6)).clamp(max=limit)

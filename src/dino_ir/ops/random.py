@@ -6,6 +6,7 @@ Wellons' lowbias32 (public domain), whose constants were found by search for the
 
 import hashlib
 import math
+import struct
 from collections.abc import Sequence
 
 import torch
@@ -20,8 +21,7 @@ def seeded(*numbers: int) -> torch.Generator:
     Torch's generator on a CPU looks at the lowest 32 bits of a seed alone, so the numbers are hashed
     into them; shifted side by side, most would be lost.
     """
-    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
+    return torch.Generator().manual_seed(int.from_bytes(_digest(numbers)) >> 1)
 
 
 def draw_seed(rng: torch.Generator) -> int:
@@ -41,7 +41,9 @@ def uniform(seeds: Sequence[int], shape: Sequence[int], device: torch.device | s
         [len(seeds), *shape], float32.
     """
     places = torch.arange(math.prod(shape), dtype=torch.int32, device=device)
-    fields = [_mix(_mix(places ^ _signed(seed)) + _signed(seed >> 31)) for seed in seeds]
+    # Hashed before they meet the places: seeds 0 and 1 as they are would only swap neighbours.
+    keys = [struct.unpack("<ii", _digest(seed)) for seed in seeds]
+    fields = [_mix(_mix(places ^ first) + second) for first, second in keys]
     bits = (torch.stack(fields) >> 8) & 0xFFFFFF
     return bits.float().mul_(2.0**-24).reshape(len(seeds), *shape)
 
@@ -62,6 +64,11 @@ def normal(seeds: Sequence[int], shape: Sequence[int], device: torch.device | st
     angle = angle.mul_(2 * math.pi)
     values = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
     return values[:, :count].reshape(len(seeds), *shape)
+
+
+def _digest(named: object) -> bytes:
+    """Eight bytes that have nothing in common with those of any other number or numbers."""
+    return hashlib.blake2b(repr(named).encode(), digest_size=8).digest()
 
 
 def _mix(x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["resize", "sample_box", "size_of_area"]
+__all__ = ["box_weights", "resize", "sample_box", "size_of_area"]
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -48,14 +48,30 @@ def sample_box(maps: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         [B, C, *size], in float32: positions in half precision would be off by whole pixels.
     """
+    rows, columns = box_weights(box, size, (maps.shape[-2], maps.shape[-1]))
+    return rows[:, None] @ maps.float() @ columns[:, None].transpose(-2, -1)
+
+
+def box_weights(box: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The two matrices R and K for which `sample_box(map, box, size)` is R map K^T.
+
+    Bilinear sampling is linear and separable; whoever has these can sample, or take sums over samples,
+    without making the samples.
+
+    Args:
+        box: [B, 4], as in `sample_box`.
+        size: H and W, how many samples.
+        grid: h and w, the size of the map.
+
+    Returns:
+        [B, H, h] and [B, W, w], float32; each row sums to 1.
+    """
     top, left, bottom, right = box.float().unbind(dim=1)
-    rows, columns = _centres(top, bottom, size[0]), _centres(left, right, size[1])
-    shape = (len(maps), *size)
-    grid = torch.stack([columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)], dim=-1)
-    return F.grid_sample(maps.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return _weights(top, bottom, size[0], grid[0]), _weights(left, right, size[1], grid[1])
 
 
-def _centres(start: Tensor, end: Tensor, count: int) -> Tensor:
-    """Centres of `count` equal cells between two fractions, in grid_sample's units of -1 to 1."""
+def _weights(start: Tensor, end: Tensor, count: int, cells: int) -> Tensor:
     steps = (torch.arange(count, device=start.device) + 0.5) / count
-    return 2 * (start[:, None] + (end - start)[:, None] * steps) - 1
+    places = (start[:, None] + (end - start)[:, None] * steps) * cells - 0.5
+    distance = places.clamp(0, cells - 1)[..., None] - torch.arange(cells, device=start.device)
+    return (1 - distance.abs()).clamp(min=0)

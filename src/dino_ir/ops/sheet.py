@@ -37,13 +37,15 @@ def sheet(rows: Sequence[Sequence[Tensor]], labels: Sequence[str] = (), gap: int
             for i, width in enumerate(widths)
         ]
         lines.insert(0, _join(words, widths, gap))
-    return torch.cat([F.pad(line, (0, 0, 0, gap), value=1.0) for line in lines], dim=1)[:, :-gap]
+    apart = [F.pad(line, (0, 0, gap if row else 0, 0), value=1.0) for row, line in enumerate(lines)]
+    return torch.cat(apart, dim=1)
 
 
 def _join(pictures: list[Tensor], widths: list[int], gap: int) -> Tensor:
     height = pictures[0].shape[1]
     pictures = pictures + [_blank(height, width) for width in widths[len(pictures) :]]
-    return torch.cat([F.pad(picture, (0, gap), value=1.0) for picture in pictures], dim=2)[..., :-gap]
+    apart = [F.pad(picture, (gap if i else 0, 0), value=1.0) for i, picture in enumerate(pictures)]
+    return torch.cat(apart, dim=2)
 
 
 def _height(row: list[Tensor]) -> int:

@@ -64,4 +64,11 @@ class DINOTiny(Prior):
         return self.blocks(image, self.layers)
 
     def blocks(self, image: Tensor, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        return self.vit((image - self.mean) / self.deviation, indices)
+        return self.vit(self._normalise(image), indices)
+
+    def embed(self, image: Tensor) -> Tensor:
+        """The embedding of each patch alone, which no block has seen: [B, C, H / stride, W / stride]."""
+        return self.vit.embed(self._normalise(image))
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        return (image - self.mean) / self.deviation

@@ -1,0 +1,106 @@
+"""What the verbs of the command line take: arguments and options, read and explained."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = [
+    "DataOption",
+    "DegradationsOption",
+    "DeviceOption",
+    "InitOption",
+    "MinutesOption",
+    "RecipeArgument",
+    "RestorerOption",
+    "SettingsOption",
+    "StrengthOption",
+    "TensorboardOption",
+    "TileOption",
+    "VersionOption",
+    "WeightsOption",
+    "out_option",
+    "read_tile",
+    "show_version",
+]
+
+
+def read_tile(text: str) -> int | str:
+    """Read a tile option: auto, off or a number of pixels.
+
+    Raises:
+        typer.BadParameter: something else.
+    """
+    if text in ("auto", "off"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"expected auto, off or a number of pixels, got {text!r}.")
+    return int(text)
+
+
+def show_version(is_wanted: bool) -> None:
+    """Print the version and leave."""
+    if is_wanted:
+        sys.stdout.write(f"dino-ir {version('dino-ir')}\n")
+        raise typer.Exit
+
+
+RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file; see recipes/.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+WeightsOption = Annotated[
+    str, typer.Option(metavar="NAME|FILE", help="A shipped name (`dino-ir doctor` lists them) or a file.")
+]
+TileOption = Annotated[
+    Any,
+    typer.Option(
+        parser=read_tile,
+        metavar="auto|off|N",
+        help="Restore in tiles of N x N pixels; auto: of 1024, where the photo is larger than one.",
+    ),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", envvar="DINO_IR_DATA", help="Folder that the roots of datasets are relative to."
+    ),
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the recipe, such as phase.0.steps=10; may be repeated."
+    ),
+]
+StrengthOption = Annotated[
+    float, typer.Option(min=0, max=1, help="0 gives the photo back, 1 restores fully.")
+]
+InitOption = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="Weights to start from, as far as they fit.")
+]
+MinutesOption = Annotated[
+    float, typer.Option(min=0, help="Stop after these minutes; the same command goes on later.")
+]
+TensorboardOption = Annotated[
+    bool, typer.Option("--tensorboard", help="Log for TensorBoard too (extra `track`).")
+]
+RestorerOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Score a restorer that needs no weights instead: identity."),
+]
+DegradationsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="NAME|TABLE",
+        help='Such as rain, or {name="rain", strength="heavy"}; may be repeated. Default: all.',
+    ),
+]
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+]
+
+
+def out_option(metavar: str, text: str) -> Any:
+    """The option that says where results go."""
+    return typer.Option("-o", "--out", metavar=metavar, help=text)

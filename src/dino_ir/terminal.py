@@ -1,0 +1,87 @@
+"""How commands speak: lines, errors in one sentence, a progress bar, and Ctrl-C that stops cleanly."""
+
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+from dino_ir.errors import DinoIRError, ImageError, TrainingError
+
+if TYPE_CHECKING:
+    from dino_ir.training import Step
+
+__all__ = ["console", "plain_errors", "progress_bar", "say", "stop_on_signal"]
+
+FAILED, WRONG_USAGE = 1, 2
+"""Exit codes: a file or a run failed; or what was asked for cannot be begun."""
+
+console = Console()
+_errors = Console(stderr=True)
+
+
+def say(line: object, style: str | None = None) -> None:
+    """Print a line as it is: not wrapped, and with no bracket taken for markup."""
+    console.print(str(line), style=style, highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def plain_errors() -> Generator[None]:
+    """Turn an error a user can cause into one sentence and an exit code.
+
+    A picture or a run that fails is 1. A wrong name, option, folder, device or weight file is 2: wrong usage.
+    """
+    try:
+        yield
+    except DinoIRError as problem:
+        _complain(str(problem))
+        raise typer.Exit(FAILED if isinstance(problem, ImageError | TrainingError) else WRONG_USAGE) from None
+    except OSError as problem:  # a folder that cannot be made, a full disk
+        _complain(f"{problem.filename or 'the system says'}: {problem.strerror or problem}")
+        raise typer.Exit(FAILED) from None
+
+
+@contextmanager
+def stop_on_signal() -> Generator[Callable[[], bool]]:
+    """Yield a question that is answered by yes once Ctrl-C or a termination signal has come.
+
+    A second Ctrl-C interrupts at once.
+    """
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    kept = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Generator[Callable[["Step"], None]]:
+    """Yield a function that shows a training step: loss, crops a second, time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")]
+    with Progress(*columns, console=_errors, refresh_per_second=2) as progress:
+        bar = progress.add_task("starting", total=None)
+
+        def show(step: "Step") -> None:
+            minutes, seconds = divmod(round(step.seconds_left), 60)
+            loss = step.values.get("pixel", sum(step.values.values()))
+            words = f"loss {loss:.4f}  {step.crops_per_second:.1f} crops/s  {minutes}:{seconds:02d} left"
+            progress.update(bar, completed=step.step, total=step.steps, description=words)
+
+        yield show
+
+
+def _complain(sentence: str) -> None:
+    _errors.print(f"dino-ir: {sentence}", style="red", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dino_ir.datasets.clean_folder import CleanFolder
+from dino_ir.errors import DataError, ImageError
+
+
+def save(path, value=7):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((5, 7, 3), value, np.uint8)).save(path)
+
+
+def names(dataset):
+    return [dataset[i].name for i in range(len(dataset))]
+
+
+def test_every_photo_below_the_folder_is_found_by_its_way_there(tmp_path):
+    for path in ("b.png", "a.png", "deep/er/c.png", "deep/a.png", "photo.v1.png"):
+        save(tmp_path / path)
+
+    dataset = CleanFolder(tmp_path)
+
+    assert names(dataset) == ["a", "b", "deep/a", "deep/er/c", "photo.v1"]
+    assert dataset[0].degraded is None
+    assert dataset[0].depth is None
+
+
+def test_a_photo_keeps_its_numbers(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+
+    assert np.array_equal(CleanFolder(tmp_path)[0].clean.permute(1, 2, 0), colours)
+
+
+def test_chosen_folders_come_in_the_order_they_are_given(tmp_path):
+    for path in ("a/1.png", "b/1.png", "b/2.png", "c/1.png"):
+        save(tmp_path / path)
+
+    assert names(CleanFolder(tmp_path, folders=["b", "a"])) == ["b/1", "b/2", "a/1"]
+
+
+def test_what_two_folders_share_is_taken_once(tmp_path):
+    for path in ("a/1.png", "a/deep/2.png"):
+        save(tmp_path / path)
+
+    assert names(CleanFolder(tmp_path, folders=["a", "a/deep", "."])) == ["a/1", "a/deep/2"]
+
+
+def test_photos_in_memory_are_read_once(tmp_path):
+    save(tmp_path / "a.png")
+    kept, fresh = CleanFolder(tmp_path, in_memory=True), CleanFolder(tmp_path)
+    first = kept[0].clean.clone()
+
+    save(tmp_path / "a.png", value=200)
+
+    assert torch.equal(first, torch.full((3, 5, 7), 7, dtype=torch.uint8))
+    assert torch.equal(kept[0].clean, first)
+    assert fresh[0].clean.eq(200).all()
+
+
+def test_what_is_in_memory_does_not_make_datasets_differ(tmp_path):
+    save(tmp_path / "a.png")
+    one, other = CleanFolder(tmp_path, in_memory=True), CleanFolder(tmp_path, in_memory=True)
+
+    one[0]
+
+    assert one == other
+    assert repr(one) == repr(other)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    save(tmp_path / "a" / "1.png")
+
+    with pytest.raises(DataError, match=r"^no folder .*nowhere: --data DIR or DINO_IR_DATA"):
+        CleanFolder(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"^no folder .*b: --data DIR"):
+        CleanFolder(tmp_path, folders=["a", "b"])
+
+
+@pytest.mark.parametrize("folders", [None, [], ["empty"]])
+def test_folders_without_photos_are_refused(tmp_path, folders):
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(
+        DataError, match=r"^no photos in .*: put some there, or give another folder by --data$"
+    ):
+        CleanFolder(tmp_path, folders=folders)
+
+
+def test_two_photos_of_one_name_are_refused(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / "a.jpg")
+
+    with pytest.raises(DataError, match=r"a\.jpg and a\.png have one name: keep one, or rename one$"):
+        CleanFolder(tmp_path)
+
+
+def test_an_unreadable_photo_is_named_when_it_is_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"not a photo")
+
+    with pytest.raises(ImageError, match=r"a\.png is not an image"):
+        CleanFolder(tmp_path)[0]

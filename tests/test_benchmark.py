@@ -1,0 +1,140 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from dino_ir import benchmark as benchmark_module
+from dino_ir.benchmark import Benchmark, benchmark_names, read_benchmark, with_root
+from dino_ir.contracts import Pair
+from dino_ir.errors import DataError, RecipeError
+
+SHIPPED = Path(benchmark_module.__file__).parent / "benchmarks"
+BENCHMARK = """
+title = "Two photos"
+task = "denoise"
+seed = 3
+dataset = { name = "clean_folder", root = "photos" }
+degradation = { name = "gaussian_noise", sigma = 25 }
+"""
+
+
+def photo(seed):
+    return torch.randint(256, (3, 17, 19), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+PHOTOS = [Pair("photo0", photo(0) // 2 + 100), Pair("photo1", photo(1) // 2 + 100)]
+
+
+class Darker:
+    """Every pixel darker by a drawn amount, between 0.1 and 0.2."""
+
+    def draw(self, rng):
+        return {"amount": 0.1 + 0.1 * float(torch.rand((), generator=rng))}
+
+    def apply(self, images, parameters, depth=None):
+        return images - torch.tensor([one["amount"] for one in parameters]).view(-1, 1, 1, 1)
+
+
+def write_photos(folder):
+    folder.mkdir(parents=True)
+    for index in range(2):
+        Image.fromarray(photo(index).movedim(0, 2).numpy()).save(folder / f"photo{index}.png")
+
+
+def test_an_image_always_gets_the_same_damage():
+    benchmark = Benchmark("drawn", "enlighten", PHOTOS, Darker(), seed=5)
+
+    _, first, _ = benchmark.images(1)
+
+    benchmark.images(0)
+    assert torch.equal(benchmark.images(1)[1], first)
+
+
+def test_images_and_seeds_get_different_damage():
+    def amount(seed, index):
+        _, degraded, clean = Benchmark("drawn", "enlighten", PHOTOS, Darker(), seed).images(index)
+        return round(float((clean - degraded).mean()), 6)
+
+    amounts = {amount(0, 0), amount(0, 1), amount(1, 0), amount(1, 1)}
+
+    assert len(amounts) == 4
+
+
+def test_a_dataset_without_damage_needs_a_degradation():
+    with pytest.raises(DataError, match="photo0 has no degraded image"):
+        Benchmark("bare", "denoise", PHOTOS).images(0)
+
+
+def test_the_data_folder_goes_before_every_relative_root(tmp_path):
+    table = {"name": "x", "root": "a", "dataset": {"root": "b"}, "datasets": [{"root": "/c"}], "side": 3}
+
+    completed = with_root(table, tmp_path)
+
+    assert completed["root"] == str(tmp_path / "a")
+    assert completed["dataset"] == {"root": str(tmp_path / "b")}
+    assert completed["datasets"] == [{"root": "/c"}]
+    assert table["root"] == "a"
+
+
+def test_the_environment_names_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DINO_IR_DATA", str(tmp_path))
+
+    assert with_root({"root": "a"}) == {"root": str(tmp_path / "a")}
+
+
+def test_no_data_folder_is_said_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("DINO_IR_DATA", raising=False)
+
+    with pytest.raises(DataError, match="--data DIR"):
+        with_root({"root": "a"})
+    with pytest.raises(DataError, match="no folder"):
+        with_root({"root": "a"}, tmp_path / "nowhere")
+
+
+def test_a_benchmark_is_read_from_a_file(tmp_path):
+    write_photos(tmp_path / "photos")
+    (tmp_path / "mine.toml").write_text(BENCHMARK)
+
+    benchmark = read_benchmark(tmp_path / "mine.toml", tmp_path)
+
+    assert (benchmark.title, benchmark.task, benchmark.seed) == ("Two photos", "denoise", 3)
+    assert [benchmark.images(index)[0] for index in range(len(benchmark.dataset))] == ["photo0", "photo1"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("seed", "sead", "unknown key 'sead'"),
+        ('title = "Two photos"', "title = 2", "title must be a str"),
+        ('task = "denoise"', "", "task is missing"),
+        ("sigma", "sigmas", "gaussian_noise"),
+        ("seed = 3", "seed =", "is not TOML"),
+    ],
+)
+def test_a_wrong_benchmark_is_refused(tmp_path, old, new, problem):
+    write_photos(tmp_path / "photos")
+    (tmp_path / "mine.toml").write_text(BENCHMARK.replace(old, new))
+
+    with pytest.raises(RecipeError, match=problem):
+        read_benchmark(tmp_path / "mine.toml", tmp_path)
+
+
+def test_an_unknown_benchmark_lists_those_there_are():
+    with pytest.raises(RecipeError, match=r"no benchmark 'rain'; there are: .*rain100h"):
+        read_benchmark("rain")
+
+
+@pytest.mark.parametrize("name", benchmark_names())
+def test_every_benchmark_of_the_package_gives_images(name, tmp_path):
+    dataset = tomllib.loads((SHIPPED / f"{name}.toml").read_text())["dataset"]
+    for folder in ("input", "target") if dataset["name"] == "paired_folder" else ("",):
+        write_photos(tmp_path / dataset["root"] / folder)
+
+    shown, degraded, clean = read_benchmark(name, tmp_path).images(1)
+
+    assert shown == "photo1"
+    assert degraded.shape == clean.shape == (3, 17, 19)
+    assert degraded.min() >= 0
+    assert degraded.max() <= 1

@@ -1,0 +1,55 @@
+"""What README.md tells users to type is understood."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from dino_ir.cli import app
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    """The words of every line that calls dino-ir, without what a shell does with it."""
+    lines = [line for _language, text in BLOCKS for line in text.replace("\\\n", " ").splitlines()]
+    for line in lines:
+        words = shlex.split(line.strip().removeprefix("$ "), comments=True)
+        if words and Path(words[0]).name == "dino-ir":
+            end = next((index for index, word in enumerate(words) if word in ("|", "&&", ";", ">")), None)
+            yield words[1:end]
+
+
+COMMANDS = list(commands())
+PYTHON = [text for language, text in BLOCKS if language in ("python", "py")]
+
+
+def test_it_shows_at_least_one_command():
+    assert COMMANDS
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_one(words):
+    program = get_command(app)
+    with program.make_context("dino-ir", words.copy(), resilient_parsing=True):
+        options = {option for parameter in program.params for option in parameter.opts}
+    if words[0] in options:
+        return
+
+    verb = program.commands[words[0]]
+
+    with verb.make_context(words[0], words[1:]) as context:
+        assert context.params
+
+
+@pytest.mark.parametrize("text", PYTHON)
+def test_python_examples_import_what_there_is(text):
+    tree = ast.parse(text)
+
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+
+    exec(compile(ast.Module(imports, type_ignores=[]), "README.md", "exec"), {})

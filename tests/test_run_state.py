@@ -1,0 +1,122 @@
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+
+from dino_ir.catalog import build
+from dino_ir.contracts import Batch, Learner
+from dino_ir.errors import TrainingError
+from dino_ir.recipe import Recipe
+from dino_ir.run_state import State
+
+NETWORK = {"name": "nafnet", "width": 4, "encoder": [1], "middle": 1, "decoder": [1]}
+TABLE = {
+    "restorer": {"name": "plain", "network": NETWORK},
+    "phase": [{"steps": 4, "lr": 1e-3}, {"steps": 4, "lr": [1e-3, 0.0]}],
+    "data": [{}],
+    "precision": "fp32",
+}
+
+
+class Slope(Learner):
+    """One weight, and a loss that falls by its gradient, 3, for each unit of it."""
+
+    def __init__(self, value=0.0):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([value]))
+
+    def losses(self, batch, step):
+        return {"slope": -3 * self.weight.sum()}
+
+
+def make(learner=None, **changes):
+    torch.manual_seed(0)
+    recipe = Recipe.parse({**TABLE, **changes}, "test")
+    return State(recipe, (learner or build("restorers", recipe.restorer)).train())
+
+
+def make_batch(seed=0):
+    clean = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return Batch(clean * 0.8, clean)
+
+
+def test_a_step_tells_its_losses_its_gradient_and_its_rate():
+    state = make()
+
+    values = [state.advance(make_batch(), "cpu") for _ in range(6)]
+
+    assert state.step == 6
+    assert values[0].keys() >= {"pixel", "gradient", "lr"}
+    assert [value["lr"] for value in values[:5]] == [1e-3] * 5
+    assert values[5]["lr"] == pytest.approx(state.recipe.phase[1].lr_at(1))
+
+
+def test_the_first_step_of_adam_is_as_long_as_the_learning_rate():
+    state = make(Slope())
+
+    values = state.advance(make_batch(), "cpu")
+
+    assert state.learner.weight.item() == pytest.approx(1e-3, rel=1e-4)
+    assert values["gradient"] == pytest.approx(3.0)
+
+
+def test_the_average_of_a_young_run_is_short():
+    state = make(Slope(1.0), average=0.999)
+
+    state.advance(make_batch(), "cpu")
+
+    moved = state.learner.weight.item() - 1.0
+    assert state.average["weight"].item() == pytest.approx(1.0 + 0.9 * moved, abs=1e-6)  # keeps 1 / 10
+
+
+def test_an_average_of_0_is_the_last_step():
+    state = make(average=0.0)
+
+    state.advance(make_batch(), "cpu")
+
+    for name, parameter in state.parameters.items():
+        torch.testing.assert_close(state.average[name], parameter.detach(), rtol=0, atol=0)
+
+
+def test_the_averaged_weights_are_lent_and_the_learned_ones_put_back():
+    state = make()
+    for _ in range(3):
+        state.advance(make_batch(), "cpu")
+    learned = {name: p.detach().clone() for name, p in state.parameters.items()}
+
+    with state.averaged():
+        inside = {name: p.detach().clone() for name, p in state.parameters.items()}
+        assert not state.learner.training
+
+    assert state.learner.training
+    torch.testing.assert_close(inside, state.average, rtol=0, atol=0)
+    torch.testing.assert_close(dict(state.parameters), learned, rtol=0, atol=0)
+    assert any(not torch.equal(inside[name], learned[name]) for name in learned)
+
+
+def test_a_resumed_state_takes_the_very_same_step():
+    first, second = make(), make()
+    first.advance(make_batch(0), "cpu")
+
+    second.resume(deepcopy(first.dump()), Path("checkpoint.pt"))
+
+    assert first.advance(make_batch(1), "cpu") == second.advance(make_batch(1), "cpu")
+    torch.testing.assert_close(dict(first.parameters), dict(second.parameters), rtol=0, atol=0)
+    torch.testing.assert_close(first.average, second.average, rtol=0, atol=0)
+
+
+def test_another_recipe_is_not_resumed():
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt is of a run with another seed:"):
+        make().resume(make(seed=1).dump(), Path("checkpoint.pt"))
+
+
+def test_a_loss_that_is_not_finite_changes_nothing():
+    state = make()
+    before = {name: p.detach().clone() for name, p in state.parameters.items()}
+
+    with pytest.raises(TrainingError, match=r"step 0: the loss is not finite \(pixel nan\)"):
+        state.advance(Batch(make_batch().degraded * torch.nan, make_batch().clean), "cpu")
+
+    assert state.step == 0
+    torch.testing.assert_close(dict(state.parameters), before, rtol=0, atol=0)

@@ -1,0 +1,56 @@
+import os
+import signal
+
+import pytest
+import typer
+
+from dino_ir.errors import DataError, DinoIRError, ImageError, RecipeError, TrainingError, WeightsError
+from dino_ir.terminal import plain_errors, say, stop_on_signal
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (ImageError("a.png is no photo"), 1),
+        (TrainingError("the loss is not finite"), 1),
+        (PermissionError(13, "Permission denied", "runs"), 1),
+        (RecipeError("no 'x' in networks/"), 2),
+        (DataError("no folder x"), 2),
+        (WeightsError("no weights 'x'"), 2),
+        (DinoIRError("no device 'x'"), 2),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_failed_is_1_and_what_was_asked_wrongly_is_2(problem, code, capsys):
+    with pytest.raises(typer.Exit) as left, plain_errors():
+        raise problem
+
+    assert left.value.exit_code == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_brackets_and_long_lines_stay_as_they_are(capsys):
+    line = "[bold]photos/[a].png[/bold] " + "word " * 40 + "end"
+
+    say(line, style="red")
+
+    assert capsys.readouterr().out == line + "\n"
+
+
+def test_mistakes_of_ours_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), plain_errors():
+        _ = 1 / 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_to_stop_and_the_second_interrupts(number):
+    kept = signal.getsignal(number)
+
+    with stop_on_signal() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+
+    assert signal.getsignal(number) == kept

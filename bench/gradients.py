@@ -47,8 +47,8 @@ def main() -> None:
 
 def gradient(loss: torch.Tensor, parameters: list[torch.nn.Parameter]) -> torch.Tensor:
     """The gradient of one term, as one vector."""
-    parts = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    return torch.cat([part.flatten() for part in parts if part is not None])
+    parts = torch.autograd.grad(loss, parameters, retain_graph=True)
+    return torch.cat([part.flatten() for part in parts])
 
 
 if __name__ == "__main__":

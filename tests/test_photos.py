@@ -8,7 +8,7 @@ from PIL import Image
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DataError
 from dino_ir.files.images import Photo, read_photo, write_photo
-from dino_ir.photos import Job, plan, restore_files
+from dino_ir.photos import Job, Result, plan, restore_files, tally
 from dino_ir.restorers.identity import Identity
 
 
@@ -224,3 +224,12 @@ def test_a_file_in_the_folders_place_fails_with_its_name(tmp_path):
 
     assert (result.status, Path(result.result)) == ("failed", tmp_path / "out" / "a.png")
     assert "out" in result.message
+
+
+def test_the_tally_counts_what_became_of_photos():
+    statuses = ["failed", "restored", "restored", "skipped", "restored"]
+
+    results = [Result(Path("a.png"), Path("b.png"), status) for status in statuses]
+
+    assert tally(results) == "3 restored, 1 skipped, 1 failed"
+    assert tally(results[1:3]) == "2 restored"

@@ -3,14 +3,18 @@
 import ast
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
+from dino_ir.catalog import build
 from dino_ir.cli import app
+from dino_ir.recipe import Recipe
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -25,6 +29,7 @@ def commands():
 
 
 COMMANDS = list(commands())
+WITH_RECIPE = [words for words in COMMANDS if len(words) > 1 and words[1].startswith("recipes/")]
 PYTHON = [text for language, text in BLOCKS if language in ("python", "py")]
 
 
@@ -43,7 +48,16 @@ def test_every_command_is_one(words):
     verb = program.commands[words[0]]
 
     with verb.make_context(words[0], words[1:]) as context:
-        assert context.params
+        assert context.command is verb
+
+
+@pytest.mark.parametrize("words", WITH_RECIPE, ids=" ".join)
+def test_every_recipe_builds_with_its_settings(words):
+    settings = [value for key, value in pairwise(words) if key == "--set"]
+
+    recipe = Recipe.read(ROOT / words[1], settings)
+
+    assert build("restorers", recipe.restorer) if recipe.restorer else build("learners", recipe.learner)
 
 
 @pytest.mark.parametrize("text", PYTHON)

@@ -25,7 +25,7 @@ def make(**changes):
 
 def wake(restorer):
     """Give the zero gains a value, so that the guide has something to say."""
-    for name, parameter in restorer.named_parameters():
+    for parameter in restorer.parameters():
         if parameter.requires_grad and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.3)
     return restorer

@@ -1,6 +1,7 @@
 """D-R adaption and fusion: the prior's map decides how a network's channels mix."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,9 @@ class AdaptAndFuse(LevelFusion):
         key = self.to_key[place](pulled).float()
         product = self._grouped(place, query) @ self._grouped(place, key).transpose(-2, -1)
         query_square = (_gram(rows)[:, None] @ query @ _gram(columns)[:, None] * query).sum(dim=(2, 3))
-        key_square = _projected_square(tokens.flatten(1, 2), self.to_key[place].weight.flatten(1))
+        key_square = _projected_square(
+            tokens.flatten(1, 2), cast(nn.Conv2d, self.to_key[place]).weight.flatten(1)
+        )
         scale = self._grouped(place, _root(query_square)) * self._grouped(place, _root(key_square)).mT
         return (product / scale * self.temperature[place]).softmax(dim=-1)
 

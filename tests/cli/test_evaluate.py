@@ -1,0 +1,81 @@
+"""`dino-ir evaluate` and `dino-ir degrade`, as a user types them."""
+
+import re
+
+import pytest
+
+from dino_ir.files.images import read_rgb
+
+BENCHMARK = """
+title = "Two photos"
+task = "denoise"
+dataset = { name = "clean_folder", root = "photos" }
+degradation = { name = "gaussian_noise", sigma = 25 }
+"""
+
+
+def test_identity_scores_as_its_input(call, folder):
+    (folder / "two.toml").write_text(BENCHMARK)
+
+    code, output = call("evaluate", "two.toml", "--restorer", "identity", "--data", ".", "-o", "scores")
+
+    heads, _line, row = ([cell.strip() for cell in line.split("|")[1:-1]] for line in output.splitlines())
+    assert (code, heads[:2], row[:2]) == (0, ["benchmark", "images"], ["Two photos", "2"])
+    # Noise of sigma 25, a little less of it for what is clipped.
+    assert 20.1 < float(row[2]) < 22
+    assert row[2] == row[3]
+    assert sorted(path.name for path in (folder / "scores").iterdir()) == ["table.md", "two.csv"]
+    assert (folder / "scores/table.md").read_text() == output
+
+
+def test_weights_are_scored_too(call, folder, weights):
+    (folder / "two.toml").write_text(BENCHMARK)
+
+    code, output = call("evaluate", "two.toml", "--weights", weights, "--data", ".")
+
+    assert code == 0
+    assert "| Two photos | 2 |" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rain"], "no benchmark 'rain'; there are: "),
+        (["two.toml"], "--data DIR"),
+        (["two.toml", "--data", "."], "no weights 'absent'"),
+        (["two.toml", "--data", ".", "--restorer", "plain"], "restorers/plain"),
+        (["two.toml", "--data", ".", "--restorer", "magic"], "no 'magic' in restorers/"),
+    ],
+)
+def test_a_wrong_evaluation_is_one_sentence_and_code_2(call, folder, words, said):
+    (folder / "two.toml").write_text(BENCHMARK)
+
+    code, output = call("evaluate", *words, "--weights", "absent")
+
+    assert code == 2
+    assert re.fullmatch(rf"dino-ir: .*{re.escape(said)}.*\n", output)
+
+
+def test_a_sheet_per_photo_shows_its_damage(call, folder):
+    options = ["--with", "gaussian_noise", "--with", '{name="rain", strength="heavy"}', "--columns", "2"]
+
+    code, output = call("degrade", "photos/a.png", "absent.png", "photos/b.png", *options)
+
+    assert code == 1
+    assert [line.split()[0] for line in output.splitlines()] == [
+        "photos/a.png",
+        "absent.png",
+        "photos/b.png",
+        "2",
+    ]
+    height, width = read_rgb(folder / "degraded/b.png").shape[1:]
+    assert height >= 2 * 33
+    assert width >= 3 * 40
+
+
+def test_an_unknown_degradation_is_code_2(call, folder):
+    code, output = call("degrade", "photos/a.png", "--with", "gaussian_nose")
+
+    assert code == 2
+    assert output.startswith("dino-ir: no 'gaussian_nose' in degradations/; there are: ")
+    assert len(output.splitlines()) == 1

@@ -64,10 +64,10 @@ def test_a_run_cut_in_two_equals_an_uncut_one_bit_for_bit(photos, tmp_path, rest
 
     stops = iter([False] * 4 + [True] + [False] * 99)
     cut = train(recipe, Run(tmp_path / "cut", photos, stop=lambda: next(stops)))
-    weights = train(recipe, Run(tmp_path / "cut", photos))
+    end = train(recipe, Run(tmp_path / "cut", photos))
 
-    assert cut is None
-    assert weights == tmp_path / "cut/weights.safetensors"
+    assert (cut.is_done, end.is_done) == (False, True)
+    assert read_weights(cut.weights)[1]["step"] == 10  # the second call replaced what the first left
     whole, resumed = final(tmp_path / "whole"), final(tmp_path / "cut")
     torch.testing.assert_close(resumed["learner"], whole["learner"], rtol=0, atol=0)
     torch.testing.assert_close(resumed["average"], whole["average"], rtol=0, atol=0)
@@ -86,7 +86,7 @@ def test_workers_change_nothing(photos, tmp_path):
 
 
 def test_averaged_weights_are_published(photos, tmp_path):
-    path = train(make_recipe(), Run(tmp_path / "run", photos))
+    path = train(make_recipe(), Run(tmp_path / "run", photos)).weights
 
     weights, table = read_weights(path)
     assert table["restorer"]["name"] == "plain"
@@ -129,7 +129,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint_kept(photos, t
 
 
 def test_a_run_starts_from_other_weights(photos, tmp_path):
-    plain = train(make_recipe(), Run(tmp_path / "plain", photos))
+    plain = train(make_recipe(), Run(tmp_path / "plain", photos)).weights
     seen = {}
 
     def look(product, step):

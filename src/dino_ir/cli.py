@@ -108,8 +108,10 @@ def train(
                 validate=Validation.read(plan.validation, data, folder),
                 tensorboard=tensorboard,
             )
-            weights = train_recipe(plan, run)
-    say(f"Weights: {weights}" if weights else f"Stopped. The same command goes on from {folder}.")
+            outcome = train_recipe(plan, run)
+    say(f"Weights: {outcome.weights}")
+    if not outcome.is_done:
+        say(f"Stopped. The same command goes on from {folder}.")
 
 
 @app.command()

@@ -25,7 +25,7 @@ from dino_ir.files.weights import fill_priors, find_weights, learned, read_weigh
 from dino_ir.recipe import Recipe
 from dino_ir.run_state import State
 
-__all__ = ["Run", "Step", "build_learner", "build_sources", "train"]
+__all__ = ["Outcome", "Run", "Step", "build_learner", "build_sources", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,13 @@ class Step(NamedTuple):
     values: dict[str, float]  # losses and readings by name
     crops_per_second: float
     seconds_left: float
+
+
+class Outcome(NamedTuple):
+    """What a call of `train` left behind."""
+
+    weights: Path  # averaged, as of its last step
+    is_done: bool  # False: stopped before the recipe's last step
 
 
 class Run(NamedTuple):
@@ -71,11 +78,8 @@ class Run(NamedTuple):
     validate: Callable[[nn.Module, int], Mapping[str, float]] = lambda _product, _step: {}
 
 
-def train(recipe: Recipe, run: Run) -> Path | None:
+def train(recipe: Recipe, run: Run) -> Outcome:
     """Train what a recipe describes, from the last checkpoint in the run's folder if there is one.
-
-    Returns:
-        The weight file, or None if the run was stopped before its last step.
 
     Raises:
         TrainingError: the loss is not finite (the last checkpoint is kept), or the folder holds
@@ -84,11 +88,11 @@ def train(recipe: Recipe, run: Run) -> Path | None:
     """
     torch.manual_seed(recipe.seed)
     learner = build_learner(recipe)
-    if run.init:
+    checkpoint = run.folder / CHECKPOINT
+    if run.init and not checkpoint.exists():
         start_from(learner.product(), run.init)
     learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
     state = State(recipe, learner.to(run.device).train())
-    checkpoint = run.folder / CHECKPOINT
     run.folder.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
         state.resume(read_checkpoint(checkpoint), checkpoint)
@@ -106,11 +110,12 @@ def train(recipe: Recipe, run: Run) -> Path | None:
             with state.averaged():
                 values |= run.validate(learner.product(), state.step)
         journal.write(state.step, values)
-        if stopping and not done:
-            return None
+        if stopping:
+            break
     with state.averaged():
-        write_weights(run.folder / WEIGHTS, learner.product(), {**_tables(recipe), "recipe": asdict(recipe)})
-    return run.folder / WEIGHTS
+        table = {**_tables(recipe), "recipe": asdict(recipe), "step": state.step}
+        write_weights(run.folder / WEIGHTS, learner.product(), table)
+    return Outcome(run.folder / WEIGHTS, is_done=state.step == recipe.steps)
 
 
 def batches(

@@ -1,4 +1,4 @@
-"""How robust a trained prior is, beside one with random weights: the tables of docs/prior.md.
+"""How robust a trained prior is, beside simpler ones: the tables of docs/prior.md.
 
 python bench/prior.py WEIGHTS --data DIR [--benchmark test/bsd_val32] [--teacher FILE]
 """
@@ -70,12 +70,17 @@ def describe_all(priors: Priors, side: int, image: Tensor) -> dict[str, Tensor]:
 
 
 def read_priors(weights: str, teacher: str | None) -> Priors:
-    """The priors to compare, with random weights, trained, and the teacher where its weights are given."""
+    """What to compare: the patches' mean colours, random weights, trained ones, and the teacher if given."""
     tensors, table = read_weights(find_weights(weights))
     options = table["learner"]["prior"]
     random, trained = build("priors", options), build("priors", options)
     trained.load_state_dict(tensors)
-    priors = {"random": (random, random.layers), "trained": (trained, trained.layers)}
+    color = build("priors", {"name": "patch_color", "stride": trained.stride})
+    priors = {
+        "mean colour": (color, (0,)),
+        "random": (random, random.layers),
+        "trained": (trained, trained.layers),
+    }
     if teacher is not None:
         classifier = build("priors", {"name": "mobilenet_v2", "weights": teacher})
         priors["MobileNetV2"] = (classifier, classifier.layers)

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from dino_ir import benchmark as benchmark_module
-from dino_ir.benchmark import Benchmark, benchmark_names, read_benchmark, with_root
+from dino_ir.benchmark import Benchmark, benchmark_names, read_benchmark, read_benchmarks, with_root
 from dino_ir.contracts import Pair
 from dino_ir.errors import DataError, RecipeError
 
@@ -124,6 +124,40 @@ def test_a_wrong_benchmark_is_refused(tmp_path, old, new, problem):
 def test_an_unknown_benchmark_lists_those_there_are():
     with pytest.raises(RecipeError, match=r"no benchmark 'rain'; there are: .*rain100h"):
         read_benchmark("rain")
+
+
+def test_benchmarks_are_read_once_each_by_their_files_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "photos")
+    (tmp_path / "b.toml").write_text(BENCHMARK)
+    (tmp_path / "a.toml").write_text(BENCHMARK.replace("Two", "Other"))
+
+    read = read_benchmarks(["b.toml", tmp_path / "b.toml", "a.toml"], tmp_path)
+
+    assert [(name, one.title) for name, one in read.items()] == [("b", "Two photos"), ("a", "Other photos")]
+
+
+@pytest.mark.parametrize(
+    ("other", "title", "problem"),
+    [
+        ("deep/two.toml", "Other", r"two benchmarks have the name 'two': rename .*deep.two\.toml"),
+        ("deep/three.toml", "Two", r"two\.toml and .*three\.toml have one title, 'Two photos': change one"),
+    ],
+)
+def test_benchmarks_that_a_table_could_not_tell_apart_are_refused(tmp_path, other, title, problem):
+    write_photos(tmp_path / "photos")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "two.toml").write_text(BENCHMARK)
+    (tmp_path / other).write_text(BENCHMARK.replace("Two", title))
+
+    with pytest.raises(RecipeError, match=problem):
+        read_benchmarks([tmp_path / "two.toml", tmp_path / other], tmp_path)
+
+
+def test_titles_of_the_packages_benchmarks_differ():
+    titles = {tomllib.loads(path.read_text())["title"] for path in SHIPPED.glob("*.toml")}
+
+    assert len(titles) == len(benchmark_names())
 
 
 @pytest.mark.parametrize("name", benchmark_names())

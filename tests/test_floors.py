@@ -1,23 +1,15 @@
 """Imports only go down, so the package has no circles and reads from the bottom up."""
 
 import ast
+import re
 from pathlib import Path
 
 import dino_ir
 
+TABLE = (Path(__file__).parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
 FLOORS = [
-    {"errors"},
-    {"contracts", "catalog", "recipe"},
-    {"ops", "files"},
-    {"layers", "degradations", "metrics", "losses"},
-    {"priors", "networks", "fusion", "datasets"},
-    {"restorers", "learners", "feed", "benchmark", "run_state"},
-    {"inference"},
-    {"evaluation", "photos", "diagnosis", "analysis"},
-    {"validation", "demo"},
-    {"training"},
-    {"inspection", "arguments", "terminal"},
-    {"cli"},
+    set(re.findall(r"`(\w+)/?`", parts))
+    for _floor, parts in re.findall(r"^\| (\d+) \| ([^|]+) \|", TABLE, flags=re.MULTILINE)
 ]
 FLOOR_OF = {name: height for height, floor in enumerate(FLOORS) for name in floor}
 ROOT = Path(dino_ir.__file__).parent

@@ -204,6 +204,8 @@ def test_the_input_stays_as_it_is():
         (torch.rand(3, 9, 9), {"strength": float("nan")}, "strength"),
         (torch.rand(3, 9, 9), {"tile": "large"}, "expected a tile of"),
         (torch.rand(3, 9, 9), {"tile": 0}, "expected a tile of"),
+        (torch.rand(3, 9, 9), {"tile": True}, "expected a tile of"),
+        (torch.rand(3, 9, 9), {"tile": 16.0}, "expected a tile of"),
         ("missing.png", {}, "missing.png does not exist"),
     ],
 )
@@ -212,14 +214,20 @@ def test_what_cannot_be_restored_is_refused(image, options, message):
         restore(Identity(), image, **options)
 
 
+def test_a_tile_may_be_an_integer_of_numpy():
+    image = torch.rand(3, 20, 30)
+
+    assert torch.equal(restore(Blur(), image, tile=np.int64(16)), restore(Blur(), image, tile=16))
+
+
 def test_values_that_are_not_numbers_are_not_given_out():
     with pytest.raises(ImageError, match="not numbers"):
         restore(Broken(), torch.rand(3, 4, 4))
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "warp", "meta1"])
+@pytest.mark.parametrize("name", ["cuda:99", "cuda:99999999999999", "warp", "meta", "cpu:0", "cuda:-1", ""])
 def test_a_missing_device_is_named(name):
-    with pytest.raises(DinoIRError, match=name):
+    with pytest.raises(DinoIRError, match=f"no device {name!r}"):
         find_device(name)
 
 

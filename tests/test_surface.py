@@ -11,26 +11,35 @@ import dino_ir
 from dino_ir import catalog
 
 ROOT = Path(dino_ir.__file__).parent
+FILES = sorted(path for path in ROOT.rglob("*.py") if path.name != "__init__.py")
 PARTS = [(shelf, name) for shelf in catalog.SHELVES for name in catalog.names(shelf)]
 
 
 def public_names(path):
-    """The names a file defines without an underscore, and its `__all__`."""
-    body = ast.parse(path.read_text()).body
-    defined = [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    """The classes and functions a file defines without an underscore, its variables, and each `__all__`."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    defined = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    variables = {
+        target.id
+        for node in body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    }
     exported = [
         ast.literal_eval(node.value)
         for node in body
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
     ]
-    return [name for name in defined if not name.startswith("_")], exported
+    return {name for name in defined if not name.startswith("_")}, variables, exported
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_exports_are_declared_and_sorted(path):
-    _defined, exported = public_names(path)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_exports_are_declared_once_sorted_and_complete(path):
+    defined, variables, exported = public_names(path)
 
-    assert exported == [sorted(names) for names in exported]
+    (names,) = exported
+    assert names == sorted(names)
+    assert defined <= set(names) <= defined | variables
 
 
 @pytest.mark.parametrize(("shelf", "name"), PARTS)

@@ -6,7 +6,7 @@ photos only, a `degradation` table. The ones that come with the package are in `
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from dino_ir.errors import DataError, RecipeError
 from dino_ir.ops.color import to_float
 from dino_ir.ops.random import seeded
 
-__all__ = ["Benchmark", "benchmark_names", "read_benchmark", "with_root"]
+__all__ = ["Benchmark", "benchmark_names", "read_benchmark", "read_benchmarks", "with_root"]
 
 _SHIPPED = Path(__file__).parent / "benchmarks"
 _KEYS = {"title": str, "task": str, "seed": int, "dataset": dict, "degradation": dict}
@@ -47,7 +47,6 @@ class Benchmark:
         name, clean, degraded, depth = self.dataset[index]
         clean = to_float(clean)
         if self.degradation is not None:
-            # A generator on the CPU heeds the lowest 32 bits of its seed alone, so both must fit into them.
             rng = seeded(self.seed, index)
             parameters = self.degradation.draw(rng)
             depths = None if depth is None else depth[None]
@@ -73,11 +72,7 @@ def read_benchmark(name_or_path: str | Path, data: Path | None = None) -> Benchm
         RecipeError: no such benchmark, or one with a key or a part that is wrong.
         DataError: the folder of pictures is missing.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = _SHIPPED / f"{name_or_path}.toml"
-    if not path.is_file():
-        raise RecipeError(f"no benchmark {str(name_or_path)!r}; there are: {', '.join(benchmark_names())}")
+    path = _find(name_or_path)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
@@ -86,6 +81,29 @@ def read_benchmark(name_or_path: str | Path, data: Path | None = None) -> Benchm
     degradation = build("degradations", table["degradation"]) if "degradation" in table else None
     dataset = build("datasets", with_root(table["dataset"], data))
     return Benchmark(table["title"], table["task"], dataset, degradation, table.get("seed", 0))
+
+
+def read_benchmarks(names: Sequence[str | Path], data: Path | None = None) -> dict[str, Benchmark]:
+    """Read benchmarks, by the names of their files without `.toml`; one that is named twice is read once.
+
+    Args:
+        names: each as in `read_benchmark`.
+        data: see `with_root`.
+
+    Raises:
+        RecipeError: as `read_benchmark`, or two files of one name or title: tables could not tell them apart.
+        DataError: a folder of pictures is missing.
+    """
+    read: dict[str, Benchmark] = {}
+    titled: dict[str, Path] = {}
+    for path in {path.resolve(): path for path in map(_find, names)}.values():
+        if path.stem in read:
+            raise RecipeError(f"two benchmarks have the name {path.stem!r}: rename {path}")
+        benchmark = read[path.stem] = read_benchmark(path, data)
+        other = titled.setdefault(benchmark.title, path)
+        if other is not path:
+            raise RecipeError(f"{other} and {path} have one title, {benchmark.title!r}: change one")
+    return read
 
 
 def with_root(table: Mapping[str, Any], data: Path | None = None) -> dict[str, Any]:
@@ -109,6 +127,15 @@ def with_root(table: Mapping[str, Any], data: Path | None = None) -> dict[str, A
         return value
 
     return {key: complete(key, value) for key, value in table.items()}
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = _SHIPPED / f"{name_or_path}.toml"
+    if not path.is_file():
+        raise RecipeError(f"no benchmark {str(name_or_path)!r}; there are: {', '.join(benchmark_names())}")
+    return path
 
 
 def _check(table: Mapping[str, Any], path: Path) -> None:

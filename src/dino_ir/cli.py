@@ -29,6 +29,19 @@ if TYPE_CHECKING:
     from dino_ir.contracts import Restorer
     from dino_ir.photos import Result
 
+__all__ = [
+    "app",
+    "check",
+    "degrade",
+    "demo",
+    "doctor",
+    "evaluate",
+    "list_parts",
+    "main",
+    "restore",
+    "train",
+]
+
 app = typer.Typer(
     name="dino-ir",
     no_args_is_help=True,
@@ -134,12 +147,12 @@ def evaluate(
 ) -> None:
     """Score a restorer on benchmarks, beside the degraded input. Prints a Markdown table."""
     with plain_errors():
-        from dino_ir.benchmark import benchmark_names, read_benchmark
+        from dino_ir.benchmark import benchmark_names, read_benchmarks
         from dino_ir.evaluation import METRICS, as_markdown, write_results
         from dino_ir.evaluation import evaluate as score_benchmark
 
         names = benchmark_names() if benchmarks == ["all"] else benchmarks
-        read = {name: read_benchmark(name, data) for name in names}
+        read = read_benchmarks(names, data)
         subject = _build(restorer) if restorer else _load(weights, device)
         results = {}
         for name, benchmark in read.items():

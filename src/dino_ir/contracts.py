@@ -10,6 +10,25 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+__all__ = [
+    "Batch",
+    "Dataset",
+    "Degradation",
+    "FeatureFusion",
+    "Guide",
+    "Learner",
+    "LevelFusion",
+    "Metric",
+    "Network",
+    "Pair",
+    "Parameters",
+    "Place",
+    "Prior",
+    "Restorer",
+    "View",
+    "no_guide",
+]
+
 # --- pictures ---------------------------------------------------------------------------------
 
 

@@ -108,13 +108,13 @@ def write_results(results: Mapping[str, Sequence[Row]], table: str, folder: Path
     """Write the rows of each benchmark, by name, as a CSV file, and their table as `table.md`.
 
     Args:
-        results: rows by the benchmark's name; of a path, the file's name counts.
+        results: rows by the benchmark's name, which becomes the file's: from `read_benchmarks`.
         table: from `as_markdown`.
         folder: where to; it is made.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in results.items():
-        write_rows(rows, folder / f"{Path(name).stem}.csv")
+        write_rows(rows, folder / f"{name}.csv")
     (folder / "table.md").write_text(table + "\n", encoding="utf-8")
 
 

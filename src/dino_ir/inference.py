@@ -1,6 +1,8 @@
 """Load a restorer from its weight file, and restore images of any kind and size with it."""
 
 import math
+import re
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ __all__ = ["OVERLAP", "WHOLE_SIDE", "find_device", "load", "restore"]
 
 WHOLE_SIDE = 1024
 """With `tile="auto"`, images of up to WHOLE_SIDE x WHOLE_SIDE pixels are restored whole, larger ones in
-tiles of that side: memory then no longer grows with the image."""
+tiles of that side. What the network needs then no longer grows with the image; the image and its result
+still lie in memory whole."""
 
 OVERLAP = 64
 """Pixels that neighbouring tiles share, at most half of a tile: enough for seams to be blended away."""
@@ -31,7 +34,7 @@ def load(weights: str | Path = "default", device: str = "auto") -> Restorer:
 
     Args:
         weights: "default", the name of a file that comes with the package, or a path.
-        device: "auto" (CUDA, else MPS, else the CPU), or a name that torch knows.
+        device: as in `find_device`.
 
     Returns:
         The restorer, in eval mode.
@@ -59,7 +62,10 @@ def load(weights: str | Path = "default", device: str = "auto") -> Restorer:
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """The device a name stands for.
+    """The device a name stands for; of a GPU, with its index.
+
+    Args:
+        name: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
         DinoIRError: unknown, or not in this machine.
@@ -67,6 +73,8 @@ def find_device(name: str = "auto") -> torch.device:
     if name == "auto":
         has_mps = torch.backends.mps.is_available()
         name = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?|mps", name):  # torch knows more, which hold no pixels
+        raise DinoIRError(f"no device {name!r}; expected auto, cpu, cuda, cuda:N or mps")
     try:
         return torch.zeros(1, device=name).device
     except (RuntimeError, AssertionError, NotImplementedError):  # torch has no error of its own for this
@@ -87,10 +95,7 @@ def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: 
     Raises:
         ImageError: an image, a tile or a strength that is none of these, or a result with NaN.
     """
-    if not 0 <= strength <= 1:
-        raise ImageError(f"expected a strength from 0 to 1, got {strength}")
-    if tile not in ("auto", "off") and (not isinstance(tile, int) or tile < 1):
-        raise ImageError(f'expected a tile of "auto", "off" or a number of pixels, got {tile!r}')
+    _check_options(tile, strength)
     if isinstance(image, str | Path):
         image = _read_array(image)
     degraded, close = open_image(image)
@@ -102,6 +107,14 @@ def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: 
     if strength < 1:
         restored = degraded.to(restored).lerp(restored, strength)
     return close(restored.clamp(0, 1))
+
+
+def _check_options(tile: Any, strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise ImageError(f"expected a strength from 0 to 1, got {strength}")
+    is_side = isinstance(tile, Integral) and not isinstance(tile, bool) and int(tile) >= 1
+    if not is_side and tile not in ("auto", "off"):
+        raise ImageError(f'expected a tile of "auto", "off" or a number of pixels, got {tile!r}')
 
 
 def _read_array(path: str | Path) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+import torch
+
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DataError, DinoIRError, ImageError
 from dino_ir.files.images import IMAGE_SUFFIXES, list_images, read_photo, write_photo
@@ -16,6 +18,10 @@ __all__ = ["Job", "Result", "plan", "restore_files", "tally"]
 MARK = "_restored"
 """What is added to a photo's name where the result lies beside it."""
 
+_NOT_WRITTEN = {
+    *(".apng", ".avif", ".bmp", ".dng", ".exr", ".gif", ".hdr", ".heic", ".heif", ".ico", ".jfif", ".jp2"),
+    *(".jpe", ".jxl", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".svg", ".tga"),
+}  # kinds of image: a name that ends so is meant as a file, not as a folder
 
 Status = Literal["restored", "degraded", "skipped", "failed"]
 
@@ -45,8 +51,9 @@ class Result(NamedTuple):
 def plan(paths: Sequence[Path | str], out: Path | str | None = None) -> list[Job]:
     """Decide where each photo's result goes, before any work is done.
 
-    Without `out` it goes beside the photo as NAME_restored.EXT, and such files found in folders are
-    not photos. `out` is a file for one photo if it has an image's suffix, else a folder that keeps
+    Without `out` it goes beside the photo as NAME_restored.EXT. Such files found in folders are no
+    photos, nor is a named one that is the result of another photo: a command may be given again.
+    `out` is a file for one photo if it has an image's suffix, else a folder that keeps
     the photos' names and a listed folder's tree. Kinds of file that cannot be written become PNG.
 
     Args:
@@ -55,9 +62,11 @@ def plan(paths: Sequence[Path | str], out: Path | str | None = None) -> list[Job
 
     Raises:
         DataError: a folder without photos, two results of one name, a result that would replace a
-            photo, or one file for several photos.
+            photo, one file for several photos, or a file of a kind that cannot be written.
     """
     out = None if out is None else Path(out)
+    if out is not None and out.suffix.lower() in _NOT_WRITTEN and not out.is_dir():
+        raise DataError(f"cannot write {out}; a file's name must end in one of: {', '.join(IMAGE_SUFFIXES)}")
     listed = [Path(path) for path in paths]
     if out is not None and out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
         if len(listed) != 1 or listed[0].is_dir():
@@ -65,6 +74,9 @@ def plan(paths: Sequence[Path | str], out: Path | str | None = None) -> list[Job
         jobs = [Job(listed[0], out)]
     else:
         jobs = list(dict.fromkeys(job for path in listed for job in _jobs(path, out)))
+    if out is None:
+        results = {_place(job.result) for job in jobs}
+        jobs = [job for job in jobs if _place(job.photo) not in results]
     _check_results(jobs)
     return jobs
 
@@ -132,6 +144,11 @@ def _beside(photo: Path) -> Path:
     return photo.with_name(f"{photo.stem}{MARK}{_writable(photo).suffix}")
 
 
+def _place(path: Path) -> Path:
+    """The one way to write where a file lies; a link is itself, not what it leads to."""
+    return path.parent.resolve() / path.name
+
+
 def _writable(photo: Path) -> Path:
     return photo if photo.suffix.lower() in IMAGE_SUFFIXES else photo.with_suffix(".png")
 
@@ -163,5 +180,7 @@ def _restore_file(restorer: Restorer, path: Path, result: Path, tile: int | str,
 
 
 def _is_lack_of_memory(problem: Exception) -> bool:
-    """Torch says so by an error of its own on a GPU, and by a bare RuntimeError on a CPU."""
-    return isinstance(problem, MemoryError) or "memory" in str(problem)
+    """Torch says so by an error of its own for CUDA, by a bare RuntimeError for the CPU and for MPS."""
+    if isinstance(problem, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(words in str(problem) for words in ("DefaultCPUAllocator: ", "MPS backend out of memory"))

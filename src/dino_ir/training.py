@@ -25,7 +25,7 @@ from dino_ir.files.weights import fill_priors, find_weights, learned, read_weigh
 from dino_ir.recipe import Recipe
 from dino_ir.run_state import State
 
-__all__ = ["Outcome", "Run", "Step", "build_learner", "build_sources", "train"]
+__all__ = ["Outcome", "Run", "Step", "batches", "build_learner", "build_sources", "start_from", "train"]
 
 log = logging.getLogger(__name__)
 

@@ -61,6 +61,22 @@ def test_the_peak_shifts_all_levels_alike():
     assert moved.psnr == pytest.approx(whole.psnr, abs=1e-3)
 
 
+def test_the_signal_compares_maps_of_any_range():
+    halves = torch.zeros(3, 32, 32)
+    halves[:, :16] = 1  # range 1, deviation 1/2
+
+    def with_an_outlier(image):
+        outlier = torch.full((1, 3, 32, 32), 50.0)  # channels that say nothing, but set the range
+        return {"image": image, "with outliers": torch.cat([image, outlier], dim=1)}
+
+    image, other = measure_deviations(with_an_outlier, [halves], NOISE)
+
+    assert image.crest == pytest.approx(20 * math.log10(2))
+    assert image.signal == pytest.approx(image.mean - 20 * math.log10(2))
+    assert other.mean > image.mean + 30
+    assert other.signal == pytest.approx(image.signal)
+
+
 def test_a_map_that_says_nothing_never_changes():
     def nothing(_image):
         return {"flat": torch.ones(1, 4, 2, 2), "pattern": torch.arange(16.0).view(1, 4, 2, 2)}
@@ -155,15 +171,18 @@ def test_the_same_photos_give_the_same_rows():
 
 
 def test_tables_show_the_mean_and_what_differs_from_it():
-    rows = [Robustness("noise", "image", {"10": 30.0, "20": 24.0}), Robustness("haze", "image", {"1": 20.0})]
+    rows = [
+        Robustness("noise", "image", {"10": 30.0, "20": 24.0}, 6.0),
+        Robustness("haze", "image", {"1": 20.0}, 6.0),
+    ]
 
     assert deviations_as_markdown(rows) == (
-        "| PSNR under noise | variance | mean | 10 | 20 |\n"
+        "| PSNR under noise | variance | mean | signal | 10 | 20 |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| image | 9.00 | 27.00 | 21.00 | +3.00 | -3.00 |\n\n"
+        "| PSNR under haze | variance | mean | signal | 1 |\n"
         "| --- | ---: | ---: | ---: | ---: |\n"
-        "| image | 9.00 | 27.00 | +3.00 | -3.00 |\n\n"
-        "| PSNR under haze | variance | mean | 1 |\n"
-        "| --- | ---: | ---: | ---: |\n"
-        "| image | 0.00 | 20.00 | +0.00 |"
+        "| image | 0.00 | 20.00 | 14.00 | +0.00 |"
     )
     assert recognition_as_markdown([Recognition("name", 2.25, {"none": 1.0, "haze": 0.125})]) == (
         "| recognised by | effective rank | none | haze |\n"

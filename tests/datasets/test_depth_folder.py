@@ -31,6 +31,7 @@ def test_depth_is_the_number_over_the_scale(tmp_path):
     pair = DepthFolder(tmp_path)[0]
 
     expected = torch.from_numpy(NUMBERS.astype(np.float32))[None] / 5000
+    expected[0, 0, 0] = 65535 / 5000  # where the file says 0, which is unknown
     torch.testing.assert_close(pair.depth, expected, rtol=1e-6, atol=1e-6)
     assert pair.name == "a"
     assert pair.degraded is None
@@ -45,18 +46,19 @@ def test_depth_is_the_scale_over_disparity_and_the_unknown_is_farthest(tmp_path)
     torch.testing.assert_close(depth, torch.tensor([[[4.0, 4.0, 2.0], [1.0, 0.5, 0.25]]]))
 
 
-def test_disparity_that_is_nowhere_known_stays_finite(tmp_path):
+@pytest.mark.parametrize("inverse", [False, True])
+def test_depth_that_is_nowhere_known_stays_finite(tmp_path, inverse):
     save_photo(tmp_path / "a_clean.png")
     save_depth(tmp_path / "a_disparity.png", np.zeros((2, 3), np.uint8))
 
-    depth = DepthFolder(tmp_path, depth_suffix="_disparity", scale=40, inverse=True)[0].depth
+    depth = DepthFolder(tmp_path, depth_suffix="_disparity", scale=40, inverse=inverse)[0].depth
 
     assert depth.isfinite().all()
 
 
 def test_floats_are_taken_as_they_are(tmp_path):
     save_photo(tmp_path / "a_clean.png")
-    numbers = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
+    numbers = np.linspace(0.1, 1, 6, dtype=np.float32).reshape(2, 3)
     tifffile.imwrite(tmp_path / "a_depth.tif", numbers, photometric="minisblack")
 
     depth = DepthFolder(tmp_path, depth_suffix="_depth", scale=0.5)[0].depth

@@ -8,6 +8,7 @@ from torch import nn
 from dino_ir.catalog import build
 from dino_ir.contracts import Prior
 from dino_ir.errors import WeightsError
+from dino_ir.files import weights as weights_module
 from dino_ir.files.weights import digest, fill_priors, find_weights, learned, read_weights, write_weights
 
 
@@ -47,6 +48,15 @@ def test_numbers_beyond_half_precision_stay_whole(tmp_path):
     assert read_weights(tmp_path / "w.safetensors")[0]["weight"].item() == 1e6
 
 
+def test_numbers_below_half_precision_become_0(tmp_path):
+    module = nn.Linear(2, 1, bias=False)
+    module.weight.data.copy_(torch.tensor([[2**-24, 2**-26]]))
+
+    write_weights(tmp_path / "w.safetensors", module, {})
+
+    assert read_weights(tmp_path / "w.safetensors")[0]["weight"].tolist() == [[2**-24, 0]]
+
+
 def test_priors_are_not_saved_with_what_was_learned_from_them():
     assert sorted(learned(Guided())) == ["network.bias", "network.weight"]
     assert sorted(learned(Mean())) == ["scale"]
@@ -78,6 +88,13 @@ def test_a_file_of_another_shape_does_not_fit(tmp_path):
 
 def test_unknown_names_list_the_known():
     with pytest.raises(WeightsError, match=r"no weights 'dino_ir_tiney': give a file, or one of: default"):
+        find_weights("dino_ir_tiney")
+
+
+def test_without_shipped_weights_the_list_ends_with_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights_module, "_FOLDER", tmp_path)
+
+    with pytest.raises(WeightsError, match=r"one of: default$"):
         find_weights("dino_ir_tiney")
 
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from dino_ir.networks.nafnet import NAFNet, rename_official
+from dino_ir.networks.nafnet import NAFNet
 
 GOPRO = {"encoder": (1, 1, 1, 28), "middle": 1, "decoder": (1, 1, 1, 1)}
 SIDD = {"encoder": (2, 2, 4, 8), "middle": 12, "decoder": (2, 2, 2, 2)}
@@ -103,7 +103,7 @@ def test_the_published_files_fit(depths):
         network, weights = NAFNet(**depths), official_weights(32, **depths)
 
     assert len(weights) == 664
-    network.load_state_dict(rename_official(weights), assign=True)
+    network.load_state_dict(NAFNet.rename_official(weights), assign=True)
 
 
 def test_costs_what_the_paper_says():
@@ -123,7 +123,7 @@ def test_restores_as_the_authors_weights_mean_it():
     network = NAFNet(8, (1, 1), 1, (1, 1))
     image = torch.rand(2, 3, 8, 12)
 
-    network.load_state_dict(rename_official(weights))
+    network.load_state_dict(NAFNet.rename_official(weights))
 
     torch.testing.assert_close(network(image), reference(weights, image, 2), rtol=1e-5, atol=1e-5)
 

@@ -4,7 +4,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from dino_ir.layers.channel_attention import ChannelAttention
-from dino_ir.networks.restormer import Restormer, rename_official
+from dino_ir.networks.restormer import Restormer
 
 DEPTHS = {"encoder_level1": 4, "encoder_level2": 6, "encoder_level3": 6, "latent": 8}
 DEPTHS |= {"decoder_level3": 6, "decoder_level2": 6, "decoder_level1": 4, "refinement": 4}
@@ -113,7 +113,7 @@ def test_the_published_size_and_files_fit(norm_bias, parameters, keys):
         network = Restormer(norm_bias=norm_bias)
     weights = official_weights(norm_bias)
 
-    network.load_state_dict(rename_official(weights), assign=True)
+    network.load_state_dict(Restormer.rename_official(weights), assign=True)
 
     assert len(weights) == keys
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
@@ -129,7 +129,7 @@ def test_restores_as_the_authors_weights_mean_it(norm_bias):
     network = Restormer(norm_bias=norm_bias)
     image = torch.rand(1, 3, 16, 24)
 
-    network.load_state_dict(rename_official(weights))
+    network.load_state_dict(Restormer.rename_official(weights))
 
     torch.testing.assert_close(network(image), reference(weights, image), rtol=1e-5, atol=1e-5)
 

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _MOST = 120.0  # dB that float32 can tell from no change at all
+_LEAST = 1e-12  # range and deviation of a flat map, which has neither
 _BLUR_SIZE = 31  # pixels, which hold three deviations of the strongest blur
 
 LADDERS: Mapping[str, Mapping[str, Degradation]] = MappingProxyType(
@@ -72,11 +73,17 @@ class Robustness(NamedTuple):
     damage: str
     map: str
     psnr: Mapping[str, float]  # dB by level, the mean over photos
+    crest: float  # dB, the same: the clean map's range over its deviation from its channels' means
 
     @property
     def mean(self) -> float:
         """The mean over levels, in dB."""
         return fmean(self.psnr.values())
+
+    @property
+    def signal(self) -> float:
+        """The mean with the deviation for a peak, in dB: fair to maps whose range a few numbers set."""
+        return self.mean - self.crest
 
     @property
     def variance(self) -> float:
@@ -143,17 +150,19 @@ def measure_deviations(
         ladders: degradations by damage and level.
     """
     scores: dict[tuple[str, str], list[list[float]]] = {}
+    crests: dict[str, list[float]] = {}
     for index, photo in enumerate(photos):
         clean = describer(photo[None])
+        for name, map_ in clean.items():
+            crests.setdefault(name, []).append(_crest(map_))
         for damage, levels in ladders.items():
             degraded = [describer(_damage(photo, level, index)) for level in levels.values()]
             for name, map_ in clean.items():
                 scores.setdefault((damage, name), []).append([_psnr(maps[name], map_) for maps in degraded])
+    means = {key: map(fmean, zip(*of_photos)) for key, of_photos in scores.items()}
     return [
-        Robustness(
-            damage, name, {level: fmean(each) for level, each in zip(ladders[damage], zip(*of_photos))}
-        )
-        for (damage, name), of_photos in scores.items()
+        Robustness(damage, name, dict(zip(ladders[damage], levels)), fmean(crests[name]))
+        for (damage, name), levels in means.items()
     ]
 
 
@@ -193,13 +202,13 @@ def measure_recognition(
 
 
 def deviations_as_markdown(rows: Sequence[Robustness]) -> str:
-    """A table for each damage: variance and mean by map, and how far each level is from the mean."""
+    """A table for each damage: variance, mean and signal by map, and how far levels are from the mean."""
     tables: list[str] = []
     for damage in dict.fromkeys(row.damage for row in rows):
         chosen = [row for row in rows if row.damage == damage]
-        heads = [f"PSNR under {damage}", "variance", "mean", *chosen[0].psnr]
+        heads = [f"PSNR under {damage}", "variance", "mean", "signal", *chosen[0].psnr]
         lines = [
-            [row.map, f"{row.variance:.2f}", f"{row.mean:.2f}"]
+            [row.map, f"{row.variance:.2f}", f"{row.mean:.2f}", f"{row.signal:.2f}"]
             + [f"{value - row.mean:+.2f}" for value in row.psnr.values()]
             for row in chosen
         ]
@@ -229,8 +238,16 @@ def _damage(photo: Tensor, degradation: Degradation, index: int) -> Tensor:
 
 def _psnr(degraded: Tensor, clean: Tensor) -> float:
     error = (degraded.double() - clean.double()).square().mean()
-    peak = (clean.max() - clean.min()).double().clamp(min=1e-12)
-    return float((-10 * (error / peak.square()).log10()).clamp(max=_MOST))
+    return float((-10 * (error / _range(clean).square()).log10()).clamp(max=_MOST))
+
+
+def _range(clean: Tensor) -> Tensor:
+    return (clean.max() - clean.min()).double().clamp(min=_LEAST)
+
+
+def _crest(clean: Tensor) -> float:
+    deviation = clean.double().var(dim=(2, 3), correction=0).mean().sqrt().clamp(min=_LEAST)
+    return float(20 * (_range(clean) / deviation).log10())
 
 
 def _cut(image: Tensor, shares: tuple[float, float], index: int, turn: int) -> Tensor:

@@ -21,7 +21,7 @@ class CleanFolder:
     Attributes:
         root: the folder.
         folders: take these sub-folders only.
-        in_memory: keep photos once they are read, as uint8.
+        in_memory: keep photos once they are read, as uint8. With workers, each process keeps its own copy.
 
     Raises:
         DataError: a folder is missing, there is no photo, or two have one name.

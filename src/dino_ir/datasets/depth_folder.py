@@ -18,11 +18,13 @@ __all__ = ["DepthFolder"]
 class DepthFolder:
     """Photos `NAME<clean_suffix>` and depth maps `NAME<depth_suffix>` side by side in a folder.
 
+    In most depth files 0 means unknown: it is taken as the farthest that the file knows.
+
     Attributes:
         root: the folder.
         clean_suffix, depth_suffix: what follows the scene's name in the files' names.
         scale: the number in the file that stands for a depth of 1.
-        inverse: the file holds disparity: depth is scale / number, and 0 is unknown, taken as farthest.
+        inverse: the file holds disparity: depth is scale / number.
 
     Raises:
         DataError: no photo, a depth map is missing, or two files have one name.
@@ -68,8 +70,7 @@ class DepthFolder:
     def _read_depth(self, path: Path) -> Tensor:
         photo = read_photo(path)
         numbers = photo.pixels[:1] * (2**photo.bits - 1 if photo.bits < 32 else 1)
-        if not self.inverse:
-            return numbers / self.scale
         known = numbers > 0
-        nearest_to_zero = numbers[known].min() if known.any() else torch.ones(())
-        return self.scale / torch.where(known, numbers, nearest_to_zero)
+        depth = self.scale / numbers if self.inverse else numbers / self.scale
+        farthest = depth[known].max() if known.any() else torch.ones(())  # any number that is finite
+        return torch.where(known, depth, farthest)

@@ -76,7 +76,9 @@ class Photo(NamedTuple):
 
 
 def list_images(folder: Path | str) -> list[Path]:
-    """Find the images in a folder and in the folders below it, sorted; hidden ones are left out.
+    """Find the images in a folder and in the folders below it, sorted; what is hidden is left out.
+
+    Hidden are files and folders whose names start with a dot, such as a viewer's `.thumbs/`.
 
     Raises:
         ImageError: no such folder.
@@ -85,7 +87,7 @@ def list_images(folder: Path | str) -> list[Path]:
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder")
     found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+    return sorted(path for path in found if not _is_hidden(path.relative_to(folder)) and path.is_file())
 
 
 def name_images(folder: Path) -> dict[str, Path]:
@@ -181,6 +183,10 @@ def write_photo(path: Path | str, photo: Photo, quality: int = 95) -> None:
         raise ImageError(f"cannot write {path}: {_reason(problem)}") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _upright(path: Path) -> pyvips.Image:

@@ -50,7 +50,8 @@ def find_weights(name: str | Path) -> Path:
         return _FOLDER / f"{stem}.safetensors"
     if Path(name).is_file():
         return Path(name)
-    raise WeightsError(f"no weights {str(name)!r}: give a file, or one of: default, {', '.join(shipped())}")
+    known = ", ".join(["default", *shipped()])
+    raise WeightsError(f"no weights {str(name)!r}: give a file, or one of: {known}")
 
 
 def digest(path: Path) -> str:
@@ -139,7 +140,7 @@ def _pretrained(module: nn.Module) -> list[str]:
 
 
 def _halve(value: Tensor) -> Tensor:
-    """Half precision where every number survives it."""
+    """Half precision where no number gets too large for it; below 3e-8, numbers become 0."""
     value = value.detach().cpu().contiguous()
     half = value.to(torch.float16)
     return half if value.is_floating_point() and bool(half.isfinite().all()) else value

@@ -76,6 +76,12 @@ class NAFNet(Network):
             x = guide(place, self.decoder[level](x))
         return degraded + self.to_image(x)
 
+    @staticmethod
+    def rename_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map a checkpoint of the authors' code onto this network's names."""
+        levels = sum(name.startswith("ups.") for name in weights)
+        return {_our_name(name, levels): value for name, value in weights.items()}
+
 
 class _Upsample(nn.Module):
     """[B, C, H, W] -> [B, C/2, 2H, 2W]: a convolution to 2C channels, then a pixel shuffle."""
@@ -151,12 +157,6 @@ def _stage(channels: int, depth: int) -> nn.Sequential:
 def _heads(channels: int) -> int:
     """As many groups of about 24 channels as divide `channels` evenly."""
     return next(heads for heads in range(max(1, round(channels / 24)), 0, -1) if channels % heads == 0)
-
-
-def rename_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Map a checkpoint of the authors' code onto this module's names."""
-    levels = sum(name.startswith("ups.") for name in weights)
-    return {_our_name(name, levels): value for name, value in weights.items()}
 
 
 _OFFICIAL_STEMS = {

@@ -85,6 +85,11 @@ class Restormer(Network):
             x = guide(place, self.decoder[level](x))
         return degraded + self.to_image(self.refine(x))
 
+    @staticmethod
+    def rename_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map a checkpoint of the authors' code onto this network's names."""
+        return {_our_name(name): value for name, value in weights.items()}
+
 
 class _Block(nn.Module):
     """Attention, then feed-forward, each on a normalised input and added back."""
@@ -117,11 +122,6 @@ def _upsample(channels: int) -> nn.Sequential:
 
 def _merge(width: int, out_width: int) -> nn.Module:
     return nn.Identity() if 2 * width == out_width else nn.Conv2d(2 * width, out_width, 1, bias=False)
-
-
-def rename_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Map a checkpoint of the authors' code onto this module's names."""
-    return {_our_name(name): value for name, value in weights.items()}
 
 
 _OFFICIAL_STEMS = {

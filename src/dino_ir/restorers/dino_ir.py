@@ -36,6 +36,7 @@ class DinoIR(Restorer):
             is the same at any size and every tile shares one context. "grid": the piece at hand, scaled
             so that the prior's maps have the size of the network's coarsest features.
         side: for "whole", the thumbnail has about side x side pixels.
+        knee: where L1 bends, see `losses.pixel.l1`; None for the plain one.
         contrast: options of `losses.contrast.PriorContrast`; None trains with L1 alone.
 
     Raises:
@@ -50,6 +51,7 @@ class DinoIR(Restorer):
         level_fusion: Mapping[str, Any] = ADAPT_AND_FUSE,
         view: str = "whole",
         side: int = 224,
+        knee: float | None = None,
         contrast: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class DinoIR(Restorer):
         if not self.level_fusion.needs_map:
             self.feature_fusion.requires_grad_(False)  # nothing reads it, so nothing could teach it
         self.multiple_of = network.multiple_of
-        self.view, self.side = view, side
+        self.view, self.side, self.knee = view, side, knee
         self.thumbnail = side if view == "whole" and self.level_fusion.needs_map else None
         self.contrast = None if contrast is None else _contrast(contrast)
         self._ratios: Tensor | None = None
@@ -84,7 +86,7 @@ class DinoIR(Restorer):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         restored = self(batch.degraded, self._batch_view(batch))
-        terms = {"pixel": l1(restored, batch.clean)}
+        terms = {"pixel": l1(restored, batch.clean, self.knee)}
         if self.contrast and self.contrast.is_due(step):
             ratios = self.contrast.ratios(self.prior, restored, batch.clean, batch.degraded)
             self._ratios = ratios.detach()

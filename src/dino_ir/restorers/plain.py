@@ -9,10 +9,16 @@ __all__ = ["Plain"]
 
 
 class Plain(Restorer):
-    """No prior and no fusion: restore with the network, train with L1."""
+    """No prior and no fusion: restore with the network, train with L1.
 
-    def __init__(self, network: Network) -> None:
+    Args:
+        network: what restores.
+        knee: where L1 bends, see `losses.pixel.l1`; None for the plain one.
+    """
+
+    def __init__(self, network: Network, knee: float | None = None) -> None:
         super().__init__()
+        self.knee = knee
         self.network = network
         self.multiple_of = network.multiple_of
 
@@ -20,4 +26,4 @@ class Plain(Restorer):
         return self.network(degraded)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        return {"pixel": l1(self(batch.degraded), batch.clean)}
+        return {"pixel": l1(self(batch.degraded), batch.clean, self.knee)}

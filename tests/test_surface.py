@@ -19,17 +19,14 @@ def public_names(path):
     """The classes and functions a file defines without an underscore, its variables, and each `__all__`."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     defined = {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
-    variables = {
-        target.id
-        for node in body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    }
     exported = [
         ast.literal_eval(node.value)
         for node in body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
     ]
+    assigned = [node for node in body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    nodes = [node for statement in assigned for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    variables = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
     return {name for name in defined if not name.startswith("_")}, variables, exported
 
 

@@ -48,7 +48,7 @@ def show_version(is_wanted: bool) -> None:
 
 
 RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file; see recipes/.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 WeightsOption = Annotated[
     str, typer.Option(metavar="NAME|FILE", help="A shipped name (`dino-ir doctor` lists them) or a file.")
 ]

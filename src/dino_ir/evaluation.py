@@ -12,10 +12,9 @@ from types import MappingProxyType
 from torch import Tensor
 
 from dino_ir.benchmark import Benchmark
+from dino_ir.catalog import build, names
 from dino_ir.contracts import Metric, Restorer
 from dino_ir.inference import restore
-from dino_ir.metrics.psnr import PSNR
-from dino_ir.metrics.ssim import SSIM
 from dino_ir.ops.color import round_to_8_bits
 
 __all__ = [
@@ -29,8 +28,10 @@ __all__ = [
     "write_rows",
 ]
 
-METRICS: Mapping[str, Metric] = MappingProxyType({"psnr": PSNR(), "ssim": SSIM()})
-"""What tables show."""
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {name: build("metrics", {"name": name}) for name in names("metrics")}
+)
+"""What tables show: every metric there is, by name."""
 
 
 @dataclass(frozen=True)

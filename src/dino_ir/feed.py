@@ -25,7 +25,15 @@ class Source:
     dataset: Dataset
     degradation: Degradation | None = None
     weight: float = 1.0
-    task: str = ""
+
+    def expect_damage(self, pair: Pair) -> None:
+        """See to it that a pair of the dataset is damaged already, or going to be.
+
+        Raises:
+            DataError: the photo is clean, and there is no degradation.
+        """
+        if self.degradation is None and pair.degraded is None:
+            raise DataError(f"{self.dataset} has clean photos only: give its [[data]] a degradation")
 
 
 class Sample(NamedTuple):
@@ -60,6 +68,7 @@ class Stream(TorchDataset[Sample]):
         number = int(torch.multinomial(weights, 1, generator=rng))
         source = self.sources[number]
         pair = source.dataset[_randint(0, len(source.dataset) - 1, rng)]
+        source.expect_damage(pair)
         clean, degraded, depth = _cut_region(pair, phase, rng)
         return Sample(
             clean=clean,

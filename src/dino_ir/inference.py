@@ -112,7 +112,7 @@ def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: 
 def _check_options(tile: Any, strength: float) -> None:
     if not 0 <= strength <= 1:
         raise ImageError(f"expected a strength from 0 to 1, got {strength}")
-    is_side = isinstance(tile, Integral) and not isinstance(tile, bool) and int(tile) >= 1
+    is_side = not isinstance(tile, bool) and isinstance(tile, Integral) and int(tile) >= 1
     if not is_side and tile not in ("auto", "off"):
         raise ImageError(f'expected a tile of "auto", "off" or a number of pixels, got {tile!r}')
 

@@ -1,9 +1,10 @@
 """A recipe is one TOML file that says everything about one training run."""
 
 import math
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -13,6 +14,72 @@ __all__ = ["Phase", "Recipe"]
 
 Table = dict[str, Any]
 Kind = TypeVar("Kind")
+
+
+def _is_whole(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63
+
+
+def _is_number(value: Any, most: float = sys.float_info.max) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
+
+
+def _is_pair(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(fits, value))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_COUNT = (_is_whole, "a whole number of at least 1")
+_PART = (_is_table, "a table with the name of a part and its options")
+
+_Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
+"""What the value of each key must be: a test, and the words for it. `None`, a default, needs no test."""
+
+_PHASE: _Rules = {
+    **dict.fromkeys(("steps", "batch", "crop", "crops"), _COUNT),
+    "lr": (lambda v: _is_number(v) or _is_pair(v, _is_number), "a number or a pair [first, last], from 0"),
+    "region": (
+        lambda v: _is_whole(v) or _is_pair(v, _is_whole),
+        "a whole number or a pair [low, high] of them, from 1",
+    ),
+    "zoom": (
+        lambda v: _is_pair(v, _is_whole) and v[0] <= v[1],
+        "a pair [low, high] of whole numbers, from 1",
+    ),
+}
+_RECIPE: _Rules = {
+    "restorer": _PART,
+    "learner": _PART,
+    "validate_every": _COUNT,
+    "save_every": _COUNT,
+    "seed": (lambda v: _is_whole(v, 0), "a whole number from 0"),
+    "average": (lambda v: _is_number(v, 1), "a number from 0 to 1"),
+    "clip": (lambda v: _is_number(v, math.inf) and v > 0, "a number above 0"),
+    "optimizer": (lambda v: v in ("adam", "adamw"), "one of adam, adamw"),
+    "betas": (
+        lambda v: _is_pair(v, lambda b: _is_number(b, 1) and b < 1),
+        "a pair of numbers from 0, below 1",
+    ),
+    "weight_decay": (_is_number, "a number from 0"),
+    "precision": (lambda v: v in ("bf16", "fp32"), "one of bf16, fp32"),
+}
+_DATA: _Rules = {
+    "dataset": _PART,
+    "degradation": _PART,
+    "weight": (lambda v: _is_number(v) and v > 0, "a number above 0"),
+}
+_DATASET: _Rules = {"root": (_is_text, "the text of a path")}
+_VALIDATION: _Rules = {
+    "benchmark": (_is_text, "the name of a benchmark or of its file"),
+    "limit": _COUNT,
+}
 
 
 @dataclass(frozen=True)
@@ -39,10 +106,7 @@ class Phase:
     zoom: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.crop, self.crops) < 1:
-            raise RecipeError("a phase needs steps, batch, crop and crops of at least 1")
-        if len(self.lr_ends) != 2 or min(self.lr_ends) < 0:
-            raise RecipeError(f"lr is a number or a pair [first, last], got {self.lr}")
+        _check_values(vars(self), _PHASE)
         low, high = self.region_range
         if not self.smallest_cut <= low <= high:
             raise RecipeError(f"region must be at least the crop, low before high, got {self.region}")
@@ -75,7 +139,7 @@ class Recipe:
 
     Attributes:
         phase: the `[[phase]]` tables, in order.
-        data: the `[[data]]` tables: dataset, degradation, weight, task.
+        data: the `[[data]]` tables: dataset, degradation, weight (how often it is drawn, relative to others).
         restorer: what is trained, built from `restorers/`; or
         learner: likewise, from `learners/`.
         validation: the `[[validation]]` tables: benchmark, limit (photos).
@@ -106,12 +170,11 @@ class Recipe:
             raise RecipeError("a recipe has one [restorer] or one [learner]")
         if not self.phase or not self.data:
             raise RecipeError("a recipe needs at least one [[phase]] and one [[data]]")
-        for name, value, known in (
-            ("optimizer", self.optimizer, ("adam", "adamw")),
-            ("precision", self.precision, ("bf16", "fp32")),
-        ):
-            if value not in known:
-                raise RecipeError(f"{name} is one of {', '.join(known)}; got {value!r}")
+        _check_values(vars(self), _RECIPE)
+        _check_tables("data", self.data, _DATA, "dataset")
+        for number, table in enumerate(self.data):
+            _check_values(table["dataset"], _DATASET, f"data.{number}.dataset.")
+        _check_tables("validation", self.validation, _VALIDATION, "benchmark")
 
     @property
     def steps(self) -> int:
@@ -156,22 +219,51 @@ class Recipe:
             RecipeError: an unknown or missing key.
         """
         try:
-            phases = [_checked(Phase, phase) for phase in table.get("phase", [])]
-            return _checked(cls, {**table, "phase": phases})
+            phases = [
+                _make(Phase, phase, f"phase.{number}: ")
+                for number, phase in enumerate(_list_of_tables("phase", table.get("phase", [])))
+            ]
+            return _make(cls, {**table, "phase": phases})
         except RecipeError as problem:
             raise RecipeError(f"{source}: {problem}") from None
 
 
-def _checked(kind: type[Kind], table: Mapping[str, Any]) -> Kind:
-    known = [entry.name for entry in fields(kind)]  # pyright: ignore[reportArgumentType] both are dataclasses
-    if unknown := sorted(table.keys() - set(known)):
-        raise RecipeError(f"unknown {', '.join(unknown)}; known: {', '.join(known)}")
+def _make(kind: type[Kind], table: Mapping[str, Any], place: str = "") -> Kind:
+    known = {entry.name: entry for entry in fields(kind)}  # pyright: ignore[reportArgumentType] both are dataclasses
+    needed = [
+        name for name, entry in known.items() if entry.default is MISSING and entry.default_factory is MISSING
+    ]
+    _check_keys(table, list(known), needed, place)
     try:
         return kind(**table)
-    except TypeError as problem:
-        raise RecipeError(
-            f"{kind.__name__.lower()}: {problem}".replace(f"{kind.__name__}.__init__() ", "")
-        ) from None
+    except RecipeError as problem:
+        raise RecipeError(f"{place}{problem}") from None
+
+
+def _check_tables(name: str, tables: Any, rules: _Rules, needed: str) -> None:
+    for number, table in enumerate(_list_of_tables(name, tables)):
+        _check_keys(table, list(rules), [needed], f"{name}.{number}: ")
+        _check_values(table, rules, f"{name}.{number}.")
+
+
+def _list_of_tables(name: str, tables: Any) -> list[Table]:
+    if not isinstance(tables, list) or not all(map(_is_table, tables)):
+        raise RecipeError(f"{name} is a list of tables: write [[{name}]] above each")
+    return tables
+
+
+def _check_keys(table: Mapping[str, Any], known: Sequence[str], needed: Sequence[str], place: str) -> None:
+    if unknown := sorted(table.keys() - set(known)):
+        raise RecipeError(f"{place}unknown {', '.join(unknown)}; known: {', '.join(known)}")
+    if missing := [name for name in needed if name not in table]:
+        raise RecipeError(f"{place}{', '.join(missing)} is missing")
+
+
+def _check_values(table: Mapping[str, Any], rules: _Rules, place: str = "") -> None:
+    for name, (fits, expected) in rules.items():
+        value = table.get(name)
+        if value is not None and not fits(value):
+            raise RecipeError(f"{place}{name} is {expected}; got {value!r}")
 
 
 def _set(table: Table, setting: str) -> None:

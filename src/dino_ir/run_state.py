@@ -36,23 +36,22 @@ class State:
         """Take one step; return its losses and readings by name.
 
         Raises:
-            TrainingError: the loss is not finite; nothing was changed.
+            TrainingError: the loss or its gradient is not finite; no weight was changed.
         """
         phase, local = self.recipe.place(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = phase.lr_at(local)
         batch = _move(batch, device)
-        with torch.autocast(device, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+        with torch.autocast(
+            torch.device(device).type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
+        ):
             losses = self.learner.losses(batch, self.step)
         total = torch.stack(list(losses.values())).sum()
-        if not bool(total.isfinite()):
-            named = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-            raise TrainingError(
-                f"step {self.step}: the loss is not finite ({named}); the last checkpoint is kept"
-            )
+        self._expect_finite("loss", total, losses)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip)
+        self._expect_finite("gradient", norm, losses)  # a step along it would leave no weight a number
         self.optimizer.step()
         self.learner.after_step(self.step, self.recipe.steps)
         self._move_average()
@@ -99,6 +98,13 @@ class State:
         self.learner.load_state_dict(saved["learner"])
         self.optimizer.load_state_dict(saved["optimizer"])
         _copy(saved["average"], self.average)
+
+    def _expect_finite(self, name: str, value: Tensor, losses: Mapping[str, Tensor]) -> None:
+        if not bool(value.isfinite()):
+            named = ", ".join(f"{name} {loss.item():g}" for name, loss in losses.items())
+            raise TrainingError(
+                f"step {self.step}: the {name} is not finite ({named}); the last checkpoint is kept"
+            )
 
     def _move_average(self) -> None:
         # A young run has no history worth keeping, so the average starts short and grows.

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dino_ir.benchmark import Benchmark, read_benchmark
+from dino_ir.benchmark import Benchmark, read_benchmarks
 from dino_ir.contracts import Restorer
-from dino_ir.errors import RecipeError
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.inference import restore
 from dino_ir.metrics.psnr import PSNR
@@ -36,33 +35,41 @@ class Validation:
     def read(cls, tables: Sequence[Mapping[str, Any]], data: Path | None, folder: Path) -> "Validation":
         """Build the `[[validation]]` tables of a recipe: `benchmark` and, as wanted, `limit`.
 
+        Args:
+            tables: as `Recipe` has checked them.
+            data: see `benchmark.with_root`.
+            folder: the run's.
+
         Raises:
-            RecipeError, DataError: a table or a benchmark is wrong, or its photos are missing.
+            RecipeError, DataError: a benchmark is wrong, or its photos are missing.
         """
-        benchmarks: dict[str, tuple[Benchmark, int]] = {}
-        for table in tables:
-            if not {"benchmark"} <= table.keys() <= {"benchmark", "limit"}:
-                raise RecipeError(f"a [[validation]] has a benchmark and a limit, got: {', '.join(table)}")
-            benchmark = read_benchmark(table["benchmark"], data)
-            count = len(benchmark.dataset)
-            benchmarks[Path(table["benchmark"]).stem] = (benchmark, min(table.get("limit", count), count))
-        return cls(benchmarks, folder)
+        read = read_benchmarks([table["benchmark"] for table in tables], data)
+        limits = {Path(table["benchmark"]).stem: table.get("limit") for table in tables}
+        counts = {name: len(benchmark.dataset) for name, benchmark in read.items()}
+        return cls(
+            {name: (read[name], min(limits[name] or counts[name], counts[name])) for name in read}, folder
+        )
 
     def __call__(self, product: nn.Module, step: int) -> dict[str, float]:
-        """The mean PSNR of each benchmark, by name; empty for a product that restores nothing."""
+        """The mean PSNR of each benchmark, by name, and of each task: the mean over its benchmarks.
+
+        Empty for a product that restores nothing.
+        """
         if not isinstance(product, Restorer) or not self.benchmarks:
             return {}
         scores: dict[str, float] = {}
+        of_task: dict[str, list[float]] = {}
         rows: list[list[Tensor]] = []
         for name, (benchmark, limit) in self.benchmarks.items():
             triples = [_restored(product, benchmark, index) for index in range(limit)]
             scores[f"psnr_{name}"] = fmean(
                 float(PSNR()(triple[1][None], triple[2][None])) for triple in triples
             )
+            of_task.setdefault(f"psnr_{benchmark.task}", []).append(scores[f"psnr_{name}"])
             rows.append(triples[0])
         picture = sheet(rows, labels=["degraded", "restored", "clean"])
         write_photo(self.folder / f"step_{step:07d}.jpg", Photo(picture))
-        return scores
+        return {task: fmean(each) for task, each in of_task.items()} | scores
 
 
 def _restored(restorer: Restorer, benchmark: Benchmark, index: int) -> list[Tensor]:

@@ -16,7 +16,7 @@ class Journal:
     Args:
         folder: the run's.
         step: where the run goes on; later lines of an earlier try are dropped.
-        tensorboard: also write events for TensorBoard.
+        tensorboard: also write events for TensorBoard; the last of them reach the file with `close`.
 
     Raises:
         TrainingError: TensorBoard is wanted and not installed.
@@ -36,6 +36,11 @@ class Journal:
         if self.board is not None:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write out what TensorBoard's writer still holds back."""
+        if self.board is not None:
+            self.board.close()
 
 
 def _step_of(line: str) -> float:

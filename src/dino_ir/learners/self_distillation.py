@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, Learner, Prior
+from dino_ir.errors import TrainingError
 from dino_ir.layers.projection_head import ProjectionHead
 from dino_ir.losses.self_distillation import agreement, balance, spread
 from dino_ir.ops.rank import effective_rank
@@ -81,6 +82,12 @@ class SelfDistillation(Learner):
         self._last: tuple[Tensor, Tensor] | None = None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """The terms of both teachers.
+
+        Raises:
+            TrainingError: the batch is not made of `crops` crops of each photo, as far as it shows.
+        """
+        self._check_crops(batch)
         views = batch.degraded if self.damaged_views else batch.clean
         grid = (views.shape[-2] // self.prior.stride, views.shape[-1] // self.prior.stride)
         mask = _draw_mask(len(views), grid, self.hidden, step).to(views.device)
@@ -129,6 +136,15 @@ class SelfDistillation(Learner):
 
     def _normalise(self, image: Tensor) -> Tensor:
         return (image - self.prior.mean) / self.prior.deviation
+
+    def _check_crops(self, batch: Batch) -> None:
+        count, photos = len(batch.clean), None if batch.photo is None else len(batch.photo)
+        if count % self.crops or (photos is not None and count != photos * self.crops):
+            of_photos = "" if photos is None else f" of {photos} photos"
+            raise TrainingError(
+                f"a batch of {count} crops{of_photos} is not {self.crops} crops of each photo: "
+                "give [learner] and every [[phase]] the same crops"
+            )
 
     @torch.no_grad()
     def _share(self, average: tuple[Tensor, Tensor]) -> list[Tensor]:

@@ -83,5 +83,6 @@ def contrast_ratio(anchor: Tensor, positive: Tensor, negative: Tensor, limit: fl
     Returns:
         [B], in [0, limit].
     """
-    near, far = ((anchor - other).float().abs().mean(dim=(1, 2, 3)) for other in (positive, negative))
+    # Cast first: in bf16 the difference of two features would be rounded to three digits.
+    near, far = ((anchor.float() - other.float()).abs().mean(dim=(1, 2, 3)) for other in (positive, negative))
     return (near / far.clamp(min=1e-6)).clamp(max=limit)

@@ -4,7 +4,9 @@ import math
 import pytest
 import torch
 
+from dino_ir import evaluation
 from dino_ir.benchmark import Benchmark
+from dino_ir.catalog import names
 from dino_ir.contracts import Pair
 from dino_ir.evaluation import Row, as_markdown, evaluate, mean, write_results, write_rows
 from dino_ir.metrics.psnr import PSNR
@@ -56,6 +58,11 @@ def test_restored_images_are_rounded_to_8_bits_before_they_are_scored():
     rows = evaluate(AlmostUndo(), DARKENED, METRICS)
 
     assert all(row.scores["psnr"] == math.inf for row in rows)
+
+
+def test_every_metric_of_the_catalog_is_a_column():
+    assert list(evaluation.METRICS) == names("metrics")
+    assert evaluation.METRICS["psnr"] == PSNR()
 
 
 def test_the_mean_is_over_images():

@@ -33,12 +33,13 @@ class Brighten:
         return images + torch.tensor([each["by"] for each in parameters])[:, None, None, None]
 
 
+DATA = [{"dataset": {"name": "clean_folder", "root": "photos"}}]
 SOURCES = [Source(Ramp()), Source(Ramp(), Brighten(), weight=2)]
 
 
 def make_stream(seed=3, **phase):
     phases = [Phase(steps=4, **{"batch": 5, "crop": 8, **phase})]
-    return Stream(SOURCES, Recipe(phase=phases, data=[{}], restorer={}, seed=seed))
+    return Stream(SOURCES, Recipe(phase=phases, data=DATA, restorer={}, seed=seed))
 
 
 def assert_same(first, second):
@@ -97,7 +98,7 @@ def test_damage_is_the_same_alone_and_in_groups():
 
 def test_remaining_steps_begin_where_a_run_stopped():
     recipe = Recipe(
-        phase=[Phase(steps=2, batch=2, crop=8), Phase(steps=1, batch=3, crop=8)], data=[{}], restorer={}
+        phase=[Phase(steps=2, batch=2, crop=8), Phase(steps=1, batch=3, crop=8)], data=DATA, restorer={}
     )
 
     steps = list(steps_from(recipe, 0))
@@ -116,3 +117,11 @@ def test_sources_come_as_often_as_their_weights_say():
 def test_small_photo_is_refused_by_name():
     with pytest.raises(DataError, match="ramp is 30x20, too small to cut 24x24"):
         make_stream(crop=24)[0, 0]
+
+
+def test_photos_that_are_clean_and_stay_so_are_refused():
+    bare = Source([Pair("ramp", Ramp.clean)])
+    stream = Stream([bare], make_stream().recipe)
+
+    with pytest.raises(DataError, match=r"has clean photos only: give its \[\[data\]\] a degradation"):
+        stream[0, 0]

@@ -1,14 +1,23 @@
 import pytest
 import torch
 
+from dino_ir import degradations
+from dino_ir.benchmark import Benchmark
 from dino_ir.catalog import build, names
 from dino_ir.contracts import Pair
-from dino_ir.errors import ImageError, RecipeError
+from dino_ir.errors import DataError, ImageError, RecipeError
 from dino_ir.feed import Source
 from dino_ir.files.images import Photo, read_rgb, write_photo
-from dino_ir.inspection import inspect_sources, read_degradations, write_degraded_sheets, write_feed_sheet
+from dino_ir.inspection import (
+    inspect_benchmarks,
+    inspect_sources,
+    read_degradations,
+    write_degraded_sheets,
+    write_feed_sheet,
+)
 from dino_ir.recipe import Recipe
 
+DATA = [{"dataset": {"name": "clean_folder", "root": "photos"}}]
 NOISE = build("degradations", {"name": "gaussian_noise", "sigma": 25})
 
 
@@ -28,7 +37,7 @@ def pair(name, height, width):
 
 def make_recipe(**phase):
     return Recipe.parse(
-        {"restorer": {"name": "identity"}, "phase": [{"steps": 2, **phase}], "data": [{}]}, "test"
+        {"restorer": {"name": "identity"}, "phase": [{"steps": 2, **phase}], "data": DATA}, "test"
     )
 
 
@@ -45,6 +54,16 @@ def test_all_degradations_that_are_not_made_of_others_are_the_default():
     assert list(read_degradations(None)) == sorted(set(names("degradations")) - {"chain", "choice"})
 
 
+def test_a_new_degradation_that_needs_options_is_no_default(tmp_path, monkeypatch):
+    (tmp_path / "snow.py").write_text(
+        '__all__ = ["Snow"]\nclass Snow:\n    def __init__(self, flakes): pass\n'
+    )
+    monkeypatch.setattr(degradations, "__path__", [*degradations.__path__, str(tmp_path)])
+
+    assert "snow" in names("degradations")
+    assert "snow" not in read_degradations(None)
+
+
 @pytest.mark.parametrize("text", ["hase", "{name=", '{name="haze", betta=1}', "{sigma=3}"])
 def test_a_degradation_that_is_none_is_refused(text):
     with pytest.raises(RecipeError):
@@ -54,15 +73,30 @@ def test_a_degradation_that_is_none_is_refused(text):
 def test_pictures_that_cannot_be_read_or_cropped_are_named():
     pictures = Pictures([pair("fine", 32, 40), ImageError("a.png is broken"), pair("flat", 31, 99)])
 
-    (finding,) = inspect_sources([Source(pictures)], make_recipe(crop=32))
+    (finding,) = inspect_sources([Source(pictures, NOISE)], make_recipe(crop=32))
 
-    assert finding.dataset is pictures
+    assert finding.name == str(pictures)
     assert finding.readable == 1
     assert finding.problems == ["a.png is broken", "flat is 99x31, too small to cut 32x32 from"]
 
 
+def test_photos_that_are_clean_and_stay_so_are_refused():
+    source = Source(Pictures([ImageError("a.png is broken"), pair("fine", 32, 40)]))
+
+    with pytest.raises(DataError, match="has clean photos only"):
+        list(inspect_sources([source], make_recipe(crop=32)))
+
+
+def test_pictures_of_benchmarks_that_cannot_be_read_are_named():
+    pictures = Pictures([pair("fine", 32, 40), ImageError("a.png is broken"), ImageError("beyond the limit")])
+
+    (finding,) = inspect_benchmarks({"toy": (Benchmark("Toy", "denoise", pictures, NOISE), 2)})
+
+    assert finding == ("Toy", 1, ["a.png is broken"])
+
+
 def test_a_zoom_asks_for_its_smallest_side_only():
-    source = Source(Pictures([pair("small", 24, 24)]))
+    source = Source(Pictures([pair("small", 24, 24)]), NOISE)
 
     (finding,) = inspect_sources([source], make_recipe(crop=32, zoom=[24, 48]))
 

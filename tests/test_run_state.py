@@ -14,7 +14,7 @@ NETWORK = {"name": "nafnet", "width": 4, "encoder": [1], "middle": 1, "decoder":
 TABLE = {
     "restorer": {"name": "plain", "network": NETWORK},
     "phase": [{"steps": 4, "lr": 1e-3}, {"steps": 4, "lr": [1e-3, 0.0]}],
-    "data": [{}],
+    "data": [{"dataset": {"name": "clean_folder", "root": "photos"}}],
     "precision": "fp32",
 }
 
@@ -28,6 +28,17 @@ class Slope(Learner):
 
     def losses(self, batch, step):
         return {"slope": -3 * self.weight.sum()}
+
+
+class Root(Learner):
+    """The root of a square: at 0 it is 0, and its gradient is 0 / 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(2))
+
+    def losses(self, batch, step):
+        return {"root": self.weight.square().sum().sqrt()}
 
 
 def make(learner=None, **changes):
@@ -120,3 +131,20 @@ def test_a_loss_that_is_not_finite_changes_nothing():
 
     assert state.step == 0
     torch.testing.assert_close(dict(state.parameters), before, rtol=0, atol=0)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    state = make(Root())
+
+    with pytest.raises(TrainingError, match=r"step 0: the gradient is not finite \(root 0\)"):
+        state.advance(make_batch(), "cpu")
+
+    assert state.step == 0
+    assert state.learner.weight.tolist() == [0, 0]
+    assert not state.optimizer.state
+
+
+def test_a_device_may_have_a_number():
+    values = make(precision="bf16").advance(make_batch(), "cpu:0")
+
+    assert values["pixel"] > 0

@@ -1,9 +1,11 @@
+import hashlib
 import json
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dino_ir.errors import TrainingError, WeightsError
+from dino_ir.errors import DataError, ImageError, TrainingError, WeightsError
 from dino_ir.files.checkpoint import read_checkpoint
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.files.weights import read_weights
@@ -41,6 +43,12 @@ def make_recipe(**changes):
     return Recipe.parse({**table, **changes}, "test")
 
 
+def stop_after(steps):
+    """An answer to `Run.stop`."""
+    stops = iter([False] * (steps - 1) + [True])
+    return lambda: next(stops)
+
+
 GUIDED = {
     "name": "dino_ir",
     "network": TINY_NETWORK,
@@ -62,8 +70,7 @@ def test_a_run_cut_in_two_equals_an_uncut_one_bit_for_bit(photos, tmp_path, rest
     recipe = make_recipe(restorer=restorer)
     train(recipe, Run(tmp_path / "whole", photos))
 
-    stops = iter([False] * 4 + [True] + [False] * 99)
-    cut = train(recipe, Run(tmp_path / "cut", photos, stop=lambda: next(stops)))
+    cut = train(recipe, Run(tmp_path / "cut", photos, stop=stop_after(5)))
     end = train(recipe, Run(tmp_path / "cut", photos))
 
     assert (cut.is_done, end.is_done) == (False, True)
@@ -143,3 +150,60 @@ def test_a_run_starts_from_other_weights(photos, tmp_path):
         torch.testing.assert_close(seen[1][name], value, rtol=0, atol=0)
     with pytest.raises(WeightsError, match="no weights 'absent'"):
         train(recipe, Run(tmp_path / "other", photos, init="absent"))
+
+
+def test_it_is_told_and_kept_what_a_run_started_from(photos, tmp_path):
+    plain = train(make_recipe(phase=[{"steps": 1, "crop": 16}]), Run(tmp_path / "plain", photos)).weights
+    told, recipe = [], make_recipe(restorer=GUIDED, phase=[{"steps": 2, "crop": 16}])
+
+    run = Run(tmp_path / "guided", photos, init=plain, tell=told.append)
+    train(recipe, run._replace(stop=stop_after(1)))
+    weights = train(recipe, run).weights
+
+    fitting, own = len(read_weights(plain)[0]), len(read_weights(weights)[0])
+    assert told == [f"{fitting} of {own} parameters start from {plain}"]
+    assert 0 < fitting < own
+    digest = hashlib.sha256(plain.read_bytes()).hexdigest()
+    assert read_weights(weights)[1]["init"] == {"name": str(plain), "sha256": digest}
+
+
+def test_a_checkpoint_that_does_not_say_what_it_started_from_is_resumed(photos, tmp_path):
+    recipe = make_recipe(phase=[{"steps": 2, "crop": 16}])
+    train(recipe, Run(tmp_path / "run", photos, stop=stop_after(1)))
+    assert "init" not in final(tmp_path / "run")
+
+    weights = train(recipe, Run(tmp_path / "run", photos, init="never looked for")).weights
+
+    assert "init" not in read_weights(weights)[1]
+
+
+def test_clean_photos_without_a_degradation_are_refused_before_the_first_step(photos, tmp_path):
+    bare = make_recipe(data=[{"dataset": {"name": "clean_folder", "root": "photos"}}])
+
+    with pytest.raises(DataError, match=r"CleanFolder\(.*\) has clean photos only: give its \[\[data\]\]"):
+        train(bare, Run(tmp_path / "run", photos))
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_broken_photo_is_one_line_from_any_process(photos, tmp_path, workers):
+    for path in (photos / "photos").iterdir():
+        path.write_bytes(path.read_bytes()[:90])
+
+    with pytest.raises(ImageError) as caught:
+        train(make_recipe(), Run(tmp_path / "run", photos, workers=workers))
+
+    assert len(str(caught.value).splitlines()) == 1
+    assert ".png" in str(caught.value)
+
+
+def test_the_events_of_a_run_that_fails_are_not_lost(photos, tmp_path):
+    phases = [{"steps": 2, "crop": 16}, {"steps": 5, "crop": 16, "lr": 1e30}]
+
+    with pytest.raises(TrainingError):
+        train(make_recipe(phase=phases, clip=1e9), Run(tmp_path / "run", photos, tensorboard=True))
+
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    logged = [json.loads(line)["step"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [event.step for event in events.Scalars("pixel")] == logged
+    assert logged[:2] == [1, 2]

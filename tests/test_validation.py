@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,7 +49,19 @@ def test_the_score_is_the_mean_over_the_photos(tmp_path):
     scores = validation(Gain(), 7)
 
     expected = (-20 * math.log10(0.2) - 20 * math.log10(0.4)) / 2
-    assert scores == {"psnr_dark": pytest.approx(expected, abs=1e-3)}
+    expected = pytest.approx(expected, abs=1e-3)
+    assert scores == {"psnr_dark": expected, "psnr_enlighten": expected}
+
+
+def test_the_score_of_a_task_is_the_mean_over_its_benchmarks(tmp_path):
+    other = replace(DARKENED, task="other")
+
+    scores = Validation({"one": (DARKENED, 1), "both": (DARKENED, 2), "three": (other, 1)}, tmp_path)(
+        Gain(), 7
+    )
+
+    assert scores["psnr_enlighten"] == pytest.approx((scores["psnr_one"] + scores["psnr_both"]) / 2)
+    assert scores["psnr_other"] == scores["psnr_three"]
 
 
 def test_a_sheet_is_left_for_every_step(tmp_path):
@@ -74,9 +87,6 @@ def test_tables_name_a_benchmark_and_how_many_photos(data):
     assert more_than_there_are.benchmarks["toy"][1] == 3
 
 
-@pytest.mark.parametrize(
-    "table", [{"limit": 2}, {"benchmark": "rain100h", "limits": 2}, {"benchmark": "absent"}]
-)
-def test_a_wrong_table_is_refused(data, table):
-    with pytest.raises(RecipeError):
-        Validation.read([table], data, data)
+def test_a_benchmark_that_is_none_is_refused(data):
+    with pytest.raises(RecipeError, match="no benchmark 'absent'; there are: "):
+        Validation.read([{"benchmark": "absent"}], data, data)

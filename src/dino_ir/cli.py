@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,11 +114,12 @@ def train(
                 folder=folder,
                 data=data,
                 init=init,
-                device=find_device(device).type,
+                device=str(find_device(device)),
                 workers=workers,
                 max_minutes=max_minutes,
                 stop=stop,
                 report=show,
+                tell=say,
                 validate=Validation.read(plan.validation, data, folder),
                 tensorboard=tensorboard,
             )
@@ -189,19 +191,24 @@ def check(
     ] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Look at every picture a recipe names, and write a sheet of what its restorer will see."""
+    """Look at every picture a recipe names, and write a sheet of what its restorer will see.
+
+    The exit code is 1 if a picture cannot be used, and 2 if the recipe is wrong.
+    """
     with plain_errors():
-        from dino_ir.inspection import inspect_sources, write_feed_sheet
+        from dino_ir.inspection import inspect_benchmarks, inspect_sources, write_feed_sheet
         from dino_ir.recipe import Recipe
         from dino_ir.training import build_learner, build_sources
+        from dino_ir.validation import Validation
 
         plan = Recipe.read(recipe, settings or [])
         trained = sum(p.numel() for p in build_learner(plan).parameters() if p.requires_grad)
-        say(f"{trained:,} parameters to train, {plan.steps:,} steps")
         sources = build_sources(plan, data)
+        validation = Validation.read(plan.validation, data, Path())
+        say(f"{trained:,} parameters to train, {plan.steps:,} steps")
         problems = 0
-        for finding in inspect_sources(sources, plan):
-            say(f"{finding.dataset}: {finding.readable} pictures")
+        for finding in chain(inspect_sources(sources, plan), inspect_benchmarks(validation.benchmarks)):
+            say(f"{finding.name}: {finding.readable} pictures")
             for line in finding.problems:
                 say(f"  {line}", style="red")
             problems += len(finding.problems)

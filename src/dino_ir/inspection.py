@@ -1,16 +1,18 @@
 """Look before training: every file of a recipe's datasets, and pictures of what a restorer will see."""
 
+import inspect
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from dino_ir.catalog import build, names
-from dino_ir.contracts import Dataset, Degradation
+from dino_ir.benchmark import Benchmark
+from dino_ir.catalog import build, find, names
+from dino_ir.contracts import Degradation
 from dino_ir.errors import DinoIRError, RecipeError
 from dino_ir.feed import Source, Stream, assemble
 from dino_ir.files.images import Photo, read_rgb, write_photo
@@ -19,19 +21,23 @@ from dino_ir.ops.sheet import sheet
 from dino_ir.photos import Result
 from dino_ir.recipe import Recipe
 
-__all__ = ["Finding", "inspect_sources", "read_degradations", "write_degraded_sheets", "write_feed_sheet"]
-
-INNER = {"chain", "choice"}
-"""Degradations that are made of others."""
+__all__ = [
+    "Finding",
+    "inspect_benchmarks",
+    "inspect_sources",
+    "read_degradations",
+    "write_degraded_sheets",
+    "write_feed_sheet",
+]
 
 LONGEST = 480
 """Pictures of a degraded photo are cut to this side, so that the damage is seen pixel by pixel."""
 
 
 class Finding(NamedTuple):
-    """What a look at one dataset found."""
+    """What a look at one dataset or benchmark found."""
 
-    dataset: Dataset
+    name: str
     readable: int  # pictures that are fine
     problems: list[str]  # one line for each that is not
 
@@ -46,9 +52,8 @@ def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
         RecipeError: not TOML, an unknown name, or an option that it does not take.
     """
     if texts is None:
-        return {
-            name: build("degradations", {"name": name}) for name in names("degradations") if name not in INNER
-        }
+        free = [name for name in names("degradations") if not _needs_options(find("degradations", name))]
+        return {name: build("degradations", {"name": name}) for name in free}
     degradations: dict[str, Degradation] = {}
     for text in texts:
         try:
@@ -60,7 +65,11 @@ def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
 
 
 def inspect_sources(sources: Sequence[Source], recipe: Recipe) -> Iterator[Finding]:
-    """Read every picture of every dataset; name those that cannot be read or are too small to crop."""
+    """Read every picture of every dataset; name those that cannot be read or are too small to crop.
+
+    Raises:
+        DataError: photos that are clean and stay so.
+    """
     crop = max(phase.smallest_cut for phase in recipe.phase)
     for source in sources:
         problems: list[str] = []
@@ -70,10 +79,27 @@ def inspect_sources(sources: Sequence[Source], recipe: Recipe) -> Iterator[Findi
             except DinoIRError as problem:
                 problems.append(str(problem))
                 continue
+            source.expect_damage(pair)
             height, width = pair.clean.shape[-2:]
             if min(height, width) < crop:
                 problems.append(f"{pair.name} is {width}x{height}, too small to cut {crop}x{crop} from")
-        yield Finding(source.dataset, len(source.dataset) - len(problems), problems)
+        yield Finding(str(source.dataset), len(source.dataset) - len(problems), problems)
+
+
+def inspect_benchmarks(benchmarks: Mapping[str, tuple[Benchmark, int]]) -> Iterator[Finding]:
+    """Read and damage the pictures that a run is validated on; name those that cannot be.
+
+    Args:
+        benchmarks: of a `Validation`.
+    """
+    for benchmark, count in benchmarks.values():
+        problems: list[str] = []
+        for index in range(count):
+            try:
+                benchmark.images(index)
+            except DinoIRError as problem:
+                problems.append(str(problem))
+        yield Finding(benchmark.title, count - len(problems), problems)
 
 
 def write_feed_sheet(sources: Sequence[Source], recipe: Recipe, path: Path, rows: int = 8) -> None:
@@ -112,6 +138,14 @@ def write_degraded_sheets(
             yield Result(photo, path, "failed", str(problem))
         else:
             yield Result(photo, path, "degraded", seconds=time.perf_counter() - started)
+
+
+def _needs_options(part: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(part).bind()
+    except TypeError:
+        return True
+    return False
 
 
 def _write_degraded_sheet(

@@ -1,11 +1,11 @@
 """From a recipe to a weight file. A run cut in two gives the same weights as an uncut one."""
 
-import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,21 +13,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from dino_ir.benchmark import with_root
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, Learner
-from dino_ir.errors import WeightsError
-from dino_ir.feed import Source, Stream, assemble, steps_from
+from dino_ir.errors import DinoIRError, WeightsError
+from dino_ir.feed import Sample, Source, Stream, assemble, steps_from
 from dino_ir.files.checkpoint import read_checkpoint, write_checkpoint
 from dino_ir.files.journal import Journal
-from dino_ir.files.weights import fill_priors, find_weights, learned, read_weights, write_weights
+from dino_ir.files.weights import digest, fill_priors, find_weights, learned, read_weights, write_weights
 from dino_ir.recipe import Recipe
 from dino_ir.run_state import State
 
 __all__ = ["Outcome", "Run", "Step", "batches", "build_learner", "build_sources", "start_from", "train"]
-
-log = logging.getLogger(__name__)
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 
@@ -56,11 +55,12 @@ class Run(NamedTuple):
         folder: checkpoint, log and weights; a run found there is resumed.
         data: what the roots of the recipe's datasets are relative to.
         init: weights to start from; parameters they do not have keep their random start.
-        device: "cpu", "cuda" or "mps".
+        device: "cpu", "cuda", "cuda:N" or "mps".
         workers: processes that prepare batches; any number gives the same run.
         max_minutes: stop after the step that reaches it; a later call goes on.
         stop: asked after each step; True stops likewise.
         report: called after each step.
+        tell: called with a line worth showing, such as how much of `init` fits.
         tensorboard: log for TensorBoard too.
         validate: called with the product at the recipe's intervals, with averaged weights in place;
             what it returns is logged.
@@ -74,6 +74,7 @@ class Run(NamedTuple):
     max_minutes: float = math.inf
     stop: Callable[[], bool] = lambda: False
     report: Callable[[Step], None] = lambda _: None
+    tell: Callable[[str], None] = lambda _: None
     tensorboard: bool = False
     validate: Callable[[nn.Module, int], Mapping[str, float]] = lambda _product, _step: {}
 
@@ -82,60 +83,90 @@ def train(recipe: Recipe, run: Run) -> Outcome:
     """Train what a recipe describes, from the last checkpoint in the run's folder if there is one.
 
     Raises:
-        TrainingError: the loss is not finite (the last checkpoint is kept), or the folder holds
-            another recipe's run.
+        TrainingError: the loss or its gradient is not finite (the last checkpoint is kept), or the
+            folder holds another recipe's run.
         DataError, RecipeError, WeightsError: from building what the recipe names.
+        DataError, ImageError: a photo cannot be read or cropped, or is clean and stays so.
     """
+    state, init = _begin(recipe, run)
+    sources = build_sources(recipe, run.data)
+    for source in sources:
+        if source.degradation is None:
+            source.expect_damage(source.dataset[0])
+    with closing(Journal(run.folder, state.step, run.tensorboard)) as journal:
+        _advance(state, sources, journal, run, init)
+    with state.averaged():
+        table = {**_tables(recipe), "recipe": asdict(recipe), "step": state.step, **init}
+        write_weights(run.folder / WEIGHTS, state.learner.product(), table)
+    return Outcome(run.folder / WEIGHTS, is_done=state.step == recipe.steps)
+
+
+def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
+    """A run at its first step or as its checkpoint left it, and what to note of how it began."""
     torch.manual_seed(recipe.seed)
     learner = build_learner(recipe)
     checkpoint = run.folder / CHECKPOINT
+    init: dict[str, Any] = {}
     if run.init and not checkpoint.exists():
-        start_from(learner.product(), run.init)
+        fitting, own = start_from(learner.product(), run.init)
+        run.tell(f"{fitting} of {own} parameters start from {run.init}")
+        init = {"init": {"name": str(run.init), "sha256": digest(find_weights(run.init))}}
     learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
     state = State(recipe, learner.to(run.device).train())
     run.folder.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
-        state.resume(read_checkpoint(checkpoint), checkpoint)
+        saved = read_checkpoint(checkpoint)
+        state.resume(saved, checkpoint)
+        init = {"init": saved["init"]} if "init" in saved else {}
+    return state, init
 
-    sources = build_sources(recipe, run.data)
-    clock, journal = _Clock(recipe, state.step), Journal(run.folder, state.step, run.tensorboard)
+
+def _advance(
+    state: State, sources: list[Source], journal: Journal, run: Run, init: Mapping[str, Any]
+) -> None:
+    """Step after step until the recipe ends or the run is stopped; checkpoints carry `init` along."""
+    recipe, learner = state.recipe, state.learner
+    clock = _Clock(recipe, state.step)
     for batch in batches(recipe, sources, state.step, learner.thumbnail, run):
         values = state.advance(batch, run.device)
         run.report(clock.tick(state.step, len(batch.clean), values))
         done = state.step == recipe.steps
         stopping = run.stop() or clock.seconds > run.max_minutes * 60
         if done or stopping or state.step % recipe.save_every == 0:
-            write_checkpoint(checkpoint, state.dump())
+            write_checkpoint(run.folder / CHECKPOINT, {**state.dump(), **init})
         if done or state.step % recipe.validate_every == 0:
             with state.averaged():
                 values |= run.validate(learner.product(), state.step)
         journal.write(state.step, values)
         if stopping:
             break
-    with state.averaged():
-        table = {**_tables(recipe), "recipe": asdict(recipe), "step": state.step}
-        write_weights(run.folder / WEIGHTS, learner.product(), table)
-    return Outcome(run.folder / WEIGHTS, is_done=state.step == recipe.steps)
 
 
 def batches(
     recipe: Recipe, sources: list[Source], first: int, thumbnail: int | None, run: Run
 ) -> Iterator[Batch]:
-    """The batches of a recipe from a step on; on a GPU the damage is done there."""
-    on_device = run.device != "cpu"
+    """The batches of a recipe from a step on; on a GPU the damage is done there.
+
+    Raises:
+        DataError, ImageError: a photo cannot be read or cropped.
+    """
+    on_device = torch.device(run.device).type != "cpu"
     finish = partial(assemble, sources=sources, thumbnail=thumbnail)
     loader = DataLoader(
-        Stream(sources, recipe),
-        batch_sampler=steps_from(recipe, first),
+        _Loads(Stream(sources, recipe), list if on_device else finish),
+        batch_size=None,
+        sampler=steps_from(recipe, first),
         num_workers=run.workers,
-        collate_fn=list if on_device else finish,
+        collate_fn=_as_it_is,
         # libvips keeps threads, and a forked process would wait for threads that it does not have.
         multiprocessing_context="spawn" if run.workers else None,
         prefetch_factor=4 if run.workers else None,
         worker_init_fn=_start_worker,
     )
-    for batch in loader:
-        yield finish(batch, device=run.device) if on_device else batch
+    for load in loader:
+        if isinstance(load, DinoIRError):
+            raise load
+        yield finish(load, device=run.device) if on_device else load
 
 
 def build_learner(recipe: Recipe) -> Learner:
@@ -151,14 +182,16 @@ def build_sources(recipe: Recipe, data: Path | None) -> list[Source]:
             dataset=build("datasets", with_root(table["dataset"], data)),
             degradation=build("degradations", table["degradation"]) if "degradation" in table else None,
             weight=table.get("weight", 1.0),
-            task=table.get("task", ""),
         )
         for table in recipe.data
     ]
 
 
-def start_from(module: nn.Module, weights: str | Path) -> None:
-    """Copy the weights of another run into the parameters of the same name.
+def start_from(module: nn.Module, weights: str | Path) -> tuple[int, int]:
+    """Copy the weights of another run into the parameters of the same name and shape.
+
+    Returns:
+        How many parameters fitted, and how many the module has.
 
     Raises:
         WeightsError: none fits.
@@ -169,11 +202,32 @@ def start_from(module: nn.Module, weights: str | Path) -> None:
     if not fitting:
         raise WeightsError(f"{weights} has no parameter that fits what the recipe trains")
     module.load_state_dict(fitting, strict=False)
-    log.info("%d of %d parameters start from %s", len(fitting), len(own), weights)
+    return len(fitting), len(own)
 
 
 def _tables(recipe: Recipe) -> dict[str, Any]:
     return {"restorer": recipe.restorer} if recipe.restorer is not None else {"learner": recipe.learner}
+
+
+Load = Batch | list[Sample] | DinoIRError
+
+
+@dataclass(frozen=True)
+class _Loads(TorchDataset[Load]):
+    """What is read for each step. An error is handed over, not raised: a worker would add its traceback."""
+
+    stream: Stream
+    finish: Callable[[list[Sample]], Batch | list[Sample]]
+
+    def __getitem__(self, places: Sequence[tuple[int, int]]) -> Load:
+        try:
+            return self.finish([self.stream[place] for place in places])
+        except DinoIRError as problem:
+            return problem
+
+
+def _as_it_is(load: Load) -> Load:
+    return load
 
 
 class _Clock:

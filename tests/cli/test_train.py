@@ -29,6 +29,13 @@ dataset = { name = "clean_folder", root = "photos" }
 degradation = { name = "gaussian_noise", sigma = 25 }
 """
 
+BENCHMARK = """
+title = "Held out"
+task = "denoise"
+dataset = { name = "clean_folder", root = "held" }
+degradation = { name = "gaussian_noise", sigma = 25 }
+"""
+
 
 def test_a_run_is_stopped_and_continued_by_the_same_command(call, folder):
     (folder / "toy.toml").write_text(RECIPE)
@@ -52,6 +59,8 @@ def test_what_was_trained_restores_and_starts_another_run(call, folder):
     again = call("train", "toy.toml", "--data", ".", "-o", "second", "--init", "first/weights.safetensors")
 
     assert (restored[0], again[0]) == (0, 0)
+    count = len(read_weights(folder / "first/weights.safetensors")[0])
+    assert f"{count} of {count} parameters start from first/weights.safetensors" in again[1]
     _tensors, table = read_weights(folder / "first/weights.safetensors")
     assert table["recipe"]["phase"][0]["steps"] == 1
 
@@ -67,6 +76,12 @@ def test_what_was_trained_restores_and_starts_another_run(call, folder):
         (["toy.toml", "--data", ".", "--set", "restorer.network.width=no"], "networks/nafnet"),
         (["toy.toml", "--data", ".", "--init", "absent"], "no weights 'absent'"),
         (["toy.toml", "--data", ".", "--device", "abacus"], "no device 'abacus'"),
+        (["toy.toml", "--data", ".", "--device", "meta"], "no device 'meta'"),
+        (["toy.toml", "--data", ".", "--set", "save_every=0"], "save_every is a whole number"),
+        (
+            ["toy.toml", "--data", ".", "--set", "data.0.degradation.name=cleer"],
+            "no 'cleer' in degradations/",
+        ),
     ],
 )
 def test_a_wrong_training_is_one_sentence_and_code_2(call, folder, words, said):
@@ -108,7 +123,8 @@ def test_ctrl_c_leaves_a_checkpoint(folder, workers):
     os.killpg(process.pid, signal.SIGINT)
     said, complaints = process.communicate(timeout=60)
 
-    assert (process.returncode, said) == (0, "Stopped. The same command goes on from runs/toy.\n"), complaints
+    expected = "Weights: runs/toy/weights.safetensors\nStopped. The same command goes on from runs/toy.\n"
+    assert (process.returncode, said) == (0, expected), complaints
     assert "Traceback" not in complaints
     assert read_checkpoint(folder / "runs/toy/checkpoint.pt")["step"] >= 1
 
@@ -136,4 +152,36 @@ def test_check_names_a_broken_picture_and_a_small_one(call, folder):
     assert ": 2 pictures" in output
     assert "photos/broken.png" in output
     assert "tiny is 9x8, too small to cut 16x16 from" in output
+    assert not (folder / "toy_check.png").exists()
+
+
+def test_check_names_a_broken_picture_of_a_benchmark(call, folder):
+    (folder / "toy.toml").write_text(RECIPE + '[[validation]]\nbenchmark = "held.toml"\n')
+    (folder / "held.toml").write_text(BENCHMARK)
+    (folder / "held").mkdir()
+    photo = (folder / "photos/a.png").read_bytes()
+    (folder / "held/a.png").write_bytes(photo[:90])
+    (folder / "held/b.png").write_bytes(photo)
+
+    code, output = call("check", "toy.toml", "--data", ".")
+
+    assert code == 1
+    assert "Held out: 1 pictures\n" in output
+    assert "held/a.png" in output
+
+
+@pytest.mark.parametrize(
+    ("addition", "said"),
+    [
+        ('[[validation]]\nbenchmark = "absent"\n', "no benchmark 'absent'; there are: "),
+        ('[[data]]\ndataset = { name = "clean_folder", root = "photos" }\n', "has clean photos only"),
+    ],
+)
+def test_checking_a_wrong_recipe_is_one_sentence_and_code_2(call, folder, addition, said):
+    (folder / "toy.toml").write_text(RECIPE + addition)
+
+    code, output = call("check", "toy.toml", "--data", ".")
+
+    assert code == 2
+    assert said in output.splitlines()[-1]
     assert not (folder / "toy_check.png").exists()

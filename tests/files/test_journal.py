@@ -1,6 +1,15 @@
 import json
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from dino_ir.files.journal import Journal
+
+
+def read_events(folder, name):
+    """Steps and values, as TensorBoard reads them back."""
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(name)]
 
 
 def test_lines_after_the_step_a_run_goes_on_from_are_dropped(tmp_path):
@@ -18,7 +27,8 @@ def test_lines_after_the_step_a_run_goes_on_from_are_dropped(tmp_path):
 
 def test_tensorboard_gets_the_same_numbers(tmp_path):
     journal = Journal(tmp_path, step=0, tensorboard=True)
-    journal.write(1, {"pixel": 0.5})
-    journal.board.close()
+    for step in (1, 2, 3):
+        journal.write(step, {"pixel": 0.5 * step})
+    journal.close()
 
-    assert list(tmp_path.glob("events.*"))
+    assert read_events(tmp_path, "pixel") == [(1, 0.5), (2, 1.0), (3, 1.5)]

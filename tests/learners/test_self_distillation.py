@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dino_ir.contracts import Batch
-from dino_ir.errors import RecipeError, WeightsError
+from dino_ir.errors import RecipeError, TrainingError, WeightsError
 from dino_ir.learners.self_distillation import SelfDistillation
 from dino_ir.priors.dino_tiny import DINOTiny
 from dino_ir.priors.mobilenet_v2 import MobileNetV2
@@ -180,3 +180,15 @@ def test_refuses_other_priors():
 def test_unknown_teacher_is_told():
     with pytest.raises(RecipeError, match="mobilenet_v2"):
         learner(teacher={"name": "mobilenet_v9"})
+
+
+def test_a_batch_of_other_crops_is_refused(batch):
+    photos = torch.rand(2, 3, 8, 8)
+
+    with pytest.raises(
+        TrainingError, match=r"a batch of 8 crops is not 3 crops of each photo: give \[learner\]"
+    ):
+        learner(crops=3).losses(batch, 0)
+    with pytest.raises(TrainingError, match="a batch of 8 crops of 2 photos is not 2 crops of each photo"):
+        learner(crops=2).losses(batch._replace(photo=photos), 0)
+    assert learner(crops=4).losses(batch._replace(photo=photos), 0)

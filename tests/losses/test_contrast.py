@@ -81,3 +81,13 @@ def test_comes_from_its_first_step_on_and_then_every_so_often():
 def test_refuses_options_that_do_not_fit(options):
     with pytest.raises(ValueError, match="contrast needs"):
         PriorContrast(**options)
+
+
+def test_features_in_half_precision_are_subtracted_in_full():
+    anchor, positive, negative = (
+        torch.full((1, 2, 3, 3), value, dtype=torch.bfloat16) for value in (300.0, 1.0078125, 600.0)
+    )
+
+    ratio = contrast_ratio(anchor, positive, negative, limit=10).item()
+
+    assert ratio == pytest.approx((300 - 1.0078125) / 300, rel=1e-6)

@@ -5,7 +5,7 @@ import pytest
 import typer
 
 from dino_ir.errors import DataError, DinoIRError, ImageError, RecipeError, TrainingError, WeightsError
-from dino_ir.terminal import plain_errors, say, stop_on_signal
+from dino_ir.terminal import plain_errors, say, share_cores, stop_on_signal
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,14 @@ def test_the_first_signal_asks_to_stop_and_the_second_interrupts(number):
             os.kill(os.getpid(), number)
 
     assert signal.getsignal(number) == kept
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch, given, policy):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+
+    share_cores()
+
+    assert os.environ["OMP_WAIT_POLICY"] == policy

@@ -24,7 +24,7 @@ from dino_ir.arguments import (
     WeightsOption,
     out_option,
 )
-from dino_ir.terminal import console, plain_errors, progress_bar, say, stop_on_signal
+from dino_ir.terminal import console, plain_errors, progress_bar, say, share_cores, stop_on_signal
 
 if TYPE_CHECKING:
     from dino_ir.contracts import Restorer
@@ -56,6 +56,7 @@ app = typer.Typer(
 @app.callback()
 def main(version: VersionOption = False) -> None:
     """Hold what is common to all verbs."""
+    share_cores()
 
 
 @app.command()

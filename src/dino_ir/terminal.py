@@ -1,5 +1,6 @@
 """How commands speak: lines, errors in one sentence, a progress bar, and Ctrl-C that stops cleanly."""
 
+import os
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dino_ir.errors import DinoIRError, ImageError, TrainingError
 if TYPE_CHECKING:
     from dino_ir.training import Step
 
-__all__ = ["console", "plain_errors", "progress_bar", "say", "stop_on_signal"]
+__all__ = ["console", "plain_errors", "progress_bar", "say", "share_cores", "stop_on_signal"]
 
 FAILED, WRONG_USAGE = 1, 2
 """Exit codes: a file or a run failed; or what was asked for cannot be begun."""
@@ -81,6 +82,16 @@ def progress_bar() -> Generator[Callable[["Step"], None]]:
             progress.update(bar, completed=step.step, total=step.steps, description=words)
 
         yield show
+
+
+def share_cores() -> None:
+    """Let threads that wait sleep instead of spinning, unless the user's environment says otherwise.
+
+    It must come before torch is loaded. Where another program keeps a core busy, spinning threads
+    hold each other up: 10 megapixels took 142 s beside a busy core, and 19 s with sleeping threads; on
+    an idle machine 10 s and 12 s (two cores, measured once).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _complain(sentence: str) -> None:

@@ -77,7 +77,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, default=8, help="crops in a training step")
     parser.add_argument("--crop", type=int, default=128, help="side of a crop in pixels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -161,7 +161,10 @@ def test_it_is_told_and_kept_what_a_run_started_from(photos, tmp_path):
     weights = train(recipe, run).weights
 
     fitting, own = len(read_weights(plain)[0]), len(read_weights(weights)[0])
-    assert told == [f"{fitting} of {own} parameters start from {plain}"]
+    assert told == [
+        f"{fitting} of {own} parameters start from {plain}",
+        f"the run in {run.folder} goes on; {plain} is not read again",
+    ]
     assert 0 < fitting < own
     digest = hashlib.sha256(plain.read_bytes()).hexdigest()
     assert read_weights(weights)[1]["init"] == {"name": str(plain), "sha256": digest}

@@ -54,7 +54,7 @@ class Run(NamedTuple):
     Attributes:
         folder: checkpoint, log and weights; a run found there is resumed.
         data: what the roots of the recipe's datasets are relative to.
-        init: weights to start from; parameters they do not have keep their random start.
+        init: weights to start from, where no run is resumed; what they do not have keeps its random start.
         device: "cpu", "cuda", "cuda:N" or "mps".
         workers: processes that prepare batches; any number gives the same run.
         max_minutes: stop after the step that reaches it; a later call goes on.
@@ -118,6 +118,8 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
         saved = read_checkpoint(checkpoint)
         state.resume(saved, checkpoint)
         init = {"init": saved["init"]} if "init" in saved else {}
+        if run.init:
+            run.tell(f"the run in {run.folder} goes on; {run.init} is not read again")
     return state, init
 
 

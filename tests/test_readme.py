@@ -66,4 +66,6 @@ def test_python_examples_import_what_there_is(text):
 
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
 
-    exec(compile(ast.Module(imports, type_ignores=[]), "README.md", "exec"), {})
+    found = {}
+    exec(compile(ast.Module(imports, type_ignores=[]), "README.md", "exec"), found)
+    assert "dino_ir" in found

@@ -1,7 +1,8 @@
 """The promises every part keeps. Read this file first.
 
 An image is a float tensor, RGB, in [0, 1]: [3, H, W] alone, [B, 3, H, W] in a batch.
-Parts with weights extend a class here; parts without only match a signature.
+Parts with weights extend a class here, and write the methods that raise NotImplementedError; parts
+without only match a signature.
 """
 
 from collections.abc import Callable, Mapping, Sequence

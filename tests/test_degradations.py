@@ -14,7 +14,7 @@ PARTS = [
     {"name": "gaussian_blur"},
 ]
 OPTIONS = {"chain": {"degradations": PARTS}, "choice": {"degradations": PARTS, "weights": [1, 2, 1, 1]}}
-UNROUNDED = ("gaussian_blur", "gaussian_noise", "haze", "rain")
+UNROUNDED = ("gaussian_blur", "gaussian_noise", "haze", "rain", "sensor_noise")
 
 TABLES = [{"name": name, **OPTIONS.get(name, {})} for name in catalog.names("degradations")]
 TABLES += [{"name": name, "rounded": False} for name in UNROUNDED]

@@ -102,3 +102,23 @@ def test_an_unreadable_photo_is_named_when_it_is_read(tmp_path):
 
     with pytest.raises(ImageError, match=r"a\.png is not an image"):
         CleanFolder(tmp_path)[0]
+
+
+def test_photos_are_enlarged_bilinearly(tmp_path):
+    ramp = np.repeat(np.arange(0, 80, 10, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(4, axis=0)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+
+    clean = CleanFolder(tmp_path, enlarge=2.5)[0].clean
+
+    assert clean.shape == (3, 10, 20)
+    assert clean.dtype == torch.uint8
+    # Between the middles of the outermost pixels, a ramp of 10 a pixel becomes one of 4.
+    assert (clean[0, 0, 2:-2].float().diff() - 4).abs().max() <= 1
+
+
+@pytest.mark.parametrize("factor", [0.5, 9, float("nan")])
+def test_photos_are_not_made_smaller_or_huge(tmp_path, factor):
+    save(tmp_path / "a.png")
+
+    with pytest.raises(ValueError, match="enlarge is a number from 1 to 8, got"):
+        CleanFolder(tmp_path, enlarge=factor)

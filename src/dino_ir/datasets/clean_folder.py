@@ -10,6 +10,8 @@ from torch import Tensor
 from dino_ir.contracts import Pair
 from dino_ir.errors import DataError
 from dino_ir.files.images import name_images, read_rgb
+from dino_ir.ops.color import to_float
+from dino_ir.ops.resample import resize
 
 __all__ = ["CleanFolder"]
 
@@ -22,16 +24,21 @@ class CleanFolder:
         root: the folder.
         folders: take these sub-folders only.
         in_memory: keep photos once they are read, as uint8. With workers, each process keeps its own copy.
+        enlarge: how much larger photos are made, bilinearly: as soft as a camera's own pixels are.
 
     Raises:
         DataError: a folder is missing, there is no photo, or two have one name.
+        ValueError: `enlarge` is not from 1 to 8.
     """
 
     root: str | Path
     folders: Sequence[str] | None = None
     in_memory: bool = False
+    enlarge: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 1 <= self.enlarge <= 8:
+            raise ValueError(f"enlarge is a number from 1 to 8, got {self.enlarge}")
         if not self._photos:
             raise DataError(f"no photos in {self.root}: put some there, or give another folder by --data")
 
@@ -54,7 +61,13 @@ class CleanFolder:
         name, path = self._photos[index]
         clean = self._kept.get(index)
         if clean is None:
-            clean = read_rgb(path)
+            clean = _enlarge(read_rgb(path), self.enlarge)
             if self.in_memory:
                 self._kept[index] = clean
         return Pair(name, clean)
+
+
+def _enlarge(photo: Tensor, factor: float) -> Tensor:
+    """Make [3, H, W] of uint8 larger, in uint8."""
+    height, width = (round(side * factor) for side in photo.shape[-2:])
+    return (resize(to_float(photo)[None], (height, width))[0] * 255).round().byte()

@@ -54,6 +54,15 @@ def test_a_block_alone_is_the_same(prior):
         torch.testing.assert_close(prior.blocks(image, (layer,)), (map_,), rtol=0, atol=0)
 
 
+def test_a_file_with_our_own_names_stays_as_it_is(prior):
+    own = prior.state_dict()
+
+    renamed = prior.rename_published(own)
+
+    assert renamed.keys() == own.keys()
+    assert all(renamed[name] is value for name, value in own.items())
+
+
 def test_maps_lie_where_the_picture_changed(prior):
     """A patch's first map moves most where the image did: rows and columns are not mixed up."""
     image = torch.full((1, 3, 4 * prior.stride, 6 * prior.stride), 0.5)

@@ -112,6 +112,14 @@ class Prior(nn.Module):
         """The maps after chosen blocks (0 is the first), computed no deeper than the last of them."""
         raise NotImplementedError
 
+    @staticmethod
+    def rename_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map a published file's names onto this prior's `state_dict`.
+
+        A file that has them already stays as it is.
+        """
+        return dict(state)
+
 
 class View(NamedTuple):
     """What a restorer knows of the photos around the B pieces it works on, B / P pieces of each."""
@@ -190,6 +198,7 @@ class Learner(nn.Module):
     """Anything the training loop can train."""
 
     thumbnail: int | None = None  # side of the square `Batch.photo` it wants of each photo, in pixels
+    splits_batches: ClassVar[bool] = True  # whether its losses are means over the photos of a batch
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """The named scalar terms of the training loss, already weighted."""

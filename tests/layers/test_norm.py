@@ -29,6 +29,11 @@ def test_without_bias_it_only_divides():
     torch.testing.assert_close(norm(x), expected)
 
 
+def test_without_bias_there_is_none_to_learn():
+    assert list(ChannelNorm(6, bias=False).state_dict()) == ["weight"]
+    assert list(ChannelNorm(6).state_dict()) == ["weight", "bias"]
+
+
 def test_without_bias_it_scales_with_the_input():
     norm = ChannelNorm(6, bias=False, eps=0)
     x = torch.randn(1, 6, 3, 5)

@@ -33,39 +33,48 @@ def reference(vit: VisionTransformer, image: torch.Tensor, blocks: int) -> torch
             scores = q_head @ k_head.transpose(1, 2) / math.sqrt(q_head.shape[2])
             heads.append(scores.softmax(dim=2) @ v_head)
         x = x + block.ls1.gamma * (torch.cat(heads, dim=2) @ block.attn.proj.weight.T + block.attn.proj.bias)
-        hidden = norm(x, block.norm2) @ block.mlp.fc1.weight.T + block.mlp.fc1.bias
-        hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
-        x = x + block.ls2.gamma * (hidden @ block.mlp.fc2.weight.T + block.mlp.fc2.bias)
+        x = x + block.ls2.gamma * feed_forward(norm(x, block.norm2), block.mlp)
     return norm(x, vit.norm)
 
 
-# width, depth, heads, parameters, keys: facebookresearch/dinov2
+def feed_forward(x: torch.Tensor, mlp: torch.nn.Module) -> torch.Tensor:
+    if hasattr(mlp, "w12"):
+        half = mlp.w3.weight.shape[1]
+        gate = x @ mlp.w12.weight[:half].T + mlp.w12.bias[:half]
+        value = x @ mlp.w12.weight[half:].T + mlp.w12.bias[half:]
+        return (gate / (1 + torch.exp(-gate)) * value) @ mlp.w3.weight.T + mlp.w3.bias
+    hidden = x @ mlp.fc1.weight.T + mlp.fc1.bias
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
+    return hidden @ mlp.fc2.weight.T + mlp.fc2.bias
+
+
 @pytest.mark.parametrize(
-    ("width", "depth", "heads", "parameters", "keys"),
-    [(384, 12, 6, 22_056_576, 175), (768, 12, 12, 86_580_480, 175), (1024, 24, 16, 304_368_640, 343)],
+    ("gated", "layers"), [(False, ("mlp.fc1", "mlp.fc2")), (True, ("mlp.w12", "mlp.w3"))]
 )
-def test_sizes_are_those_of_the_published_models(width, depth, heads, parameters, keys):
-    with torch.device("meta"):
-        vit = VisionTransformer(width, depth, heads, patch=14, grid=37)
-
-    assert sum(parameter.numel() for parameter in vit.parameters()) == parameters
-    assert len(vit.state_dict()) == keys
-
-
-def test_names_are_those_of_the_published_files():
-    leaves = ("attn.qkv", "attn.proj", "norm1", "norm2", "mlp.fc1", "mlp.fc2")
+def test_names_are_those_of_the_published_files(gated, layers):
+    leaves = ("attn.qkv", "attn.proj", "norm1", "norm2", *layers)
     block = {f"{leaf}.{kind}" for leaf in leaves for kind in ("weight", "bias")} | {"ls1.gamma", "ls2.gamma"}
     outside = {"cls_token", "pos_embed", "register_tokens", "mask_token"}
     outside |= {f"{name}.{kind}" for name in ("patch_embed.proj", "norm") for kind in ("weight", "bias")}
 
-    names = set(small(registers=4).state_dict())
+    names = set(small(registers=4, gated=gated).state_dict())
 
     assert names == outside | {f"blocks.{index}.{name}" for index in range(3) for name in block}
 
 
-@pytest.mark.parametrize("registers", [0, 2])
-def test_the_maps_follow_the_papers_formulas(registers):
-    vit = small(registers=registers, layer_scale=0.7)
+def test_gated_feed_forward_has_the_published_shapes():
+    with torch.device("meta"):
+        mlp = small(width=1536, heads=24, depth=1, gated=True).blocks[0].mlp
+
+    shapes = {name: tuple(value.shape) for name, value in mlp.state_dict().items()}
+
+    assert shapes["w12.weight"] == (8192, 1536)
+    assert shapes["w3.weight"] == (1536, 4096)
+
+
+@pytest.mark.parametrize(("registers", "gated"), [(0, False), (2, False), (0, True)])
+def test_the_maps_follow_the_papers_formulas(registers, gated):
+    vit = small(registers=registers, layer_scale=0.7, gated=gated)
     for parameter in vit.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     image = torch.randn(1, 3, 16, 16)

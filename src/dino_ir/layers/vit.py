@@ -1,8 +1,8 @@
 """A plain vision transformer, with the parameter names of DINOv2's published files.
 
 Dosovitskiy et al., ICLR 2021 (arXiv 2010.11929); layer scale: Touvron et al., ICCV 2021 (arXiv 2103.17239);
-registers: Darcet et al., ICLR 2024 (arXiv 2309.16588). Names that break our glossary (`ls1`, `fc1`, ...) are
-those of the published state dicts, which load strictly.
+registers: Darcet et al., ICLR 2024 (arXiv 2309.16588); the gated feed-forward: Shazeer, arXiv 2002.05202.
+Names that break our glossary (`ls1`, `fc1`, ...) are those of the published state dicts, which load strictly.
 """
 
 from collections.abc import Sequence
@@ -39,6 +39,7 @@ class VisionTransformer(nn.Module):
         registers: extra tokens that hold no patch.
         layer_scale: gain that each residual branch starts with.
         position: how the position map is resized to other grids.
+        gated: whether the feed-forward is SwiGLU, as DINOv2's largest size has it, or two layers with GELU.
 
     Raises:
         ValueError: `width` does not divide by `heads`.
@@ -54,6 +55,7 @@ class VisionTransformer(nn.Module):
         registers: int = 0,
         layer_scale: float = 1.0,
         position: PositionResize = PositionResize(),  # noqa: B008  (immutable)
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.patch = patch
@@ -64,7 +66,7 @@ class VisionTransformer(nn.Module):
         self.register_tokens = nn.Parameter(torch.randn(1, registers, width) * 1e-6) if registers else None
         self.mask_token = nn.Parameter(torch.zeros(1, width))
         self.patch_embed = _PatchEmbedding(width, patch)
-        self.blocks = nn.ModuleList(_Block(width, heads, layer_scale) for _ in range(depth))
+        self.blocks = nn.ModuleList(_Block(width, heads, layer_scale, gated) for _ in range(depth))
         self.norm = nn.LayerNorm(width, eps=_NORM_EPS)
         self.blocks.apply(_initialise)
 
@@ -168,13 +170,13 @@ class _PatchEmbedding(nn.Module):
 class _Block(nn.Module):
     """Attention, then feed-forward, each on a normed input, scaled and added back."""
 
-    def __init__(self, width: int, heads: int, layer_scale: float) -> None:
+    def __init__(self, width: int, heads: int, layer_scale: float, gated: bool) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=_NORM_EPS)
         self.attn = _Attention(width, heads)
         self.ls1 = _LayerScale(width, layer_scale)
         self.norm2 = nn.LayerNorm(width, eps=_NORM_EPS)
-        self.mlp = _FeedForward(width)
+        self.mlp = _GatedFeedForward(width) if gated else _FeedForward(width)
         self.ls2 = _LayerScale(width, layer_scale)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -205,6 +207,20 @@ class _FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
+
+
+class _GatedFeedForward(nn.Module):
+    """SwiGLU, about as large as the other: 8 / 3 of the width, rounded up to a multiple of 8."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        hidden = (4 * width * 2 // 3 + 7) // 8 * 8
+        self.w12 = nn.Linear(width, 2 * hidden)
+        self.w3 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        return self.w3(F.silu(gate) * value)
 
 
 class _LayerScale(nn.Module):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, Learner, Prior
 from dino_ir.errors import TrainingError
+from dino_ir.layers.imagenet import normalise
 from dino_ir.layers.projection_head import ProjectionHead
 from dino_ir.losses.self_distillation import agreement, balance, spread
 from dino_ir.ops.rank import effective_rank
@@ -50,6 +51,8 @@ class SelfDistillation(Learner):
         ValueError: the prior is not `dino_tiny`.
         WeightsError: the second teacher's weights are missing or do not fit.
     """
+
+    splits_batches = False  # targets are balanced over a batch
 
     def __init__(
         self,
@@ -91,9 +94,9 @@ class SelfDistillation(Learner):
         views = batch.degraded if self.damaged_views else batch.clean
         grid = (views.shape[-2] // self.prior.stride, views.shape[-1] // self.prior.stride)
         mask = _draw_mask(len(views), grid, self.hidden, step).to(views.device)
-        student = self.student.tokens(self._normalise(views), mask)
+        student = self.student.tokens(normalise(views), mask)
         with torch.no_grad():
-            average = self.prior.vit.tokens(self._normalise(batch.clean))
+            average = self.prior.vit.tokens(normalise(batch.clean))
         cosines = [head(tokens).flatten(0, -2) for head, tokens in zip(self.heads, student)]
         shares = self._share(average)
         losses = {
@@ -133,9 +136,6 @@ class SelfDistillation(Learner):
 
     def product(self) -> nn.Module:
         return self.prior
-
-    def _normalise(self, image: Tensor) -> Tensor:
-        return (image - self.prior.mean) / self.prior.deviation
 
     def _check_crops(self, batch: Batch) -> None:
         count, photos = len(batch.clean), None if batch.photo is None else len(batch.photo)

@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
 from dino_ir.contracts import Prior
+from dino_ir.layers.imagenet import normalise
 from dino_ir.layers.vit import VisionTransformer
 
 __all__ = ["DINOTiny"]
-
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class DINOTiny(Prior):
@@ -35,8 +32,6 @@ class DINOTiny(Prior):
     """
 
     tiny = MappingProxyType({"layers": (0, 1, 2), "width": 16, "depth": 3, "heads": 2, "patch": 8, "grid": 4})
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(
         self,
@@ -56,19 +51,14 @@ class DINOTiny(Prior):
         self.stride = patch
         self.pretrained = "dino_tiny"
         self.vit = VisionTransformer(width, depth, heads, patch, grid, registers)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(3, 1, 1), persistent=False)
         self.train(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return self.blocks(image, self.layers)
 
     def blocks(self, image: Tensor, indices: Sequence[int]) -> tuple[Tensor, ...]:
-        return self.vit(self._normalise(image), indices)
+        return self.vit(normalise(image), indices)
 
     def embed(self, image: Tensor) -> Tensor:
         """The embedding of each patch alone, which no block has seen: [B, C, H / stride, W / stride]."""
-        return self.vit.embed(self._normalise(image))
-
-    def _normalise(self, image: Tensor) -> Tensor:
-        return (image - self.mean) / self.deviation
+        return self.vit.embed(normalise(image))

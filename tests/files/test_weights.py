@@ -1,4 +1,7 @@
+import hashlib
 import json
+import pickle
+import struct
 
 import pytest
 import torch
@@ -9,7 +12,15 @@ from dino_ir.catalog import build
 from dino_ir.contracts import Prior
 from dino_ir.errors import WeightsError
 from dino_ir.files import weights as weights_module
-from dino_ir.files.weights import digest, fill_priors, find_weights, learned, read_weights, write_weights
+from dino_ir.files.weights import (
+    digest,
+    fill_priors,
+    find_weights,
+    learned,
+    read_published,
+    read_weights,
+    write_weights,
+)
 
 
 class Mean(Prior):
@@ -26,6 +37,42 @@ class Guided(nn.Module):
         super().__init__()
         self.prior = Mean(pretrained).train()
         self.network = nn.Conv2d(3, 3, 1)
+
+
+class Foreign(Mean):
+    """A prior whose weights others published under a name of their own."""
+
+    @staticmethod
+    def rename_published(state):
+        return {key.replace("their_gain", "scale"): value for key, value in state.items()}
+
+
+class Touch:
+    """Code that a pickle runs when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+TENSORS = {"body.weight": torch.tensor([[0.5, -2.0]]), "body.bias": torch.tensor([1.0])}
+
+
+@pytest.fixture
+def torch_hub(tmp_path, monkeypatch):
+    """The folder of torch.hub's downloads, and no other cache."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = tmp_path / "torch/hub/checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def same(first, second):
+    """Equal names and equal bits."""
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 def test_round_trip_is_exact_to_half_precision_and_keeps_the_table(tmp_path):
@@ -113,3 +160,134 @@ def test_a_restorers_prior_is_built_random_and_offline():
     prior = build("priors", {"name": "dino_tiny"})
 
     assert prior.pretrained == "dino_tiny"
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        TENSORS,
+        {"params": TENSORS},
+        {"params_ema": TENSORS},
+        {"params": TENSORS, "params_ema": {"body.weight": torch.zeros(1)}},
+        {"state_dict": TENSORS, "epoch": 3},
+        {"model": TENSORS, "optimizer": {"lr": 0.1}},
+        {f"module.{key}": value for key, value in TENSORS.items()},
+        {"state_dict": {f"net.{key}": value for key, value in TENSORS.items()}},
+        {"params": {f"module.net.{key}": value for key, value in TENSORS.items()}},
+        {key: value.half() for key, value in TENSORS.items()},
+    ],
+    ids=["bare", "params", "params_ema", "both", "state_dict", "model", "module", "net", "nested", "half"],
+)
+@pytest.mark.parametrize("ending", ["pth", "pt"])
+def test_published_tensors_come_out_of_their_wrapping(tmp_path, wrapped, ending):
+    torch.save(wrapped, tmp_path / f"theirs.{ending}")
+
+    assert same(read_published(tmp_path / f"theirs.{ending}"), TENSORS)
+
+
+def test_published_safetensors_are_read_without_a_table_of_ours(tmp_path):
+    save_file(
+        {f"module.{key}": value.half() for key, value in TENSORS.items()}, tmp_path / "theirs.safetensors"
+    )
+
+    assert same(read_published(tmp_path / "theirs.safetensors"), TENSORS)
+
+
+def test_a_prefix_that_not_all_names_have_is_kept(tmp_path):
+    mixed = {"net.weight": torch.ones(1), "gain": torch.ones(1)}
+    torch.save(mixed, tmp_path / "theirs.pth")
+
+    assert same(read_published(tmp_path / "theirs.pth"), mixed)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_published_file_is_refused_and_not_run(tmp_path, write):
+    write({"params": TENSORS, "more": Touch(tmp_path / "touched")}, tmp_path / "theirs.pth")
+
+    with pytest.raises(WeightsError, match=r"theirs\.pth cannot be read as a weight file: expected"):
+        read_published(tmp_path / "theirs.pth")
+
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("name", ["theirs.pth", "theirs.safetensors", "theirs.onnx"])
+@pytest.mark.parametrize("content", [b"", b"not a weight file", b"PK\x03\x04 nor an archive", None])
+def test_other_kinds_of_files_are_refused(tmp_path, name, content):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(WeightsError, match=f"{name} cannot be read as a weight file"):
+        read_published(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content", [[torch.ones(1)], {"epoch": 3}, {"params": {"lr": 0.1}}, {0: torch.ones(1)}]
+)
+def test_what_holds_no_network_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "theirs.pth")
+
+    with pytest.raises(WeightsError, match=r"theirs\.pth holds other things than the tensors of one network"):
+        read_published(tmp_path / "theirs.pth")
+
+
+def test_a_published_prior_has_one_digest_in_any_kind_of_file(tmp_path):
+    theirs = {"their_gain": torch.tensor([3.0])}
+    torch.save({"model": theirs}, tmp_path / "theirs.pth")
+    save_file(theirs, tmp_path / "theirs.safetensors")
+    total = hashlib.sha256(b"scale[1]" + struct.pack("<f", 3)).hexdigest()
+
+    noted = []
+    for path in (tmp_path / "theirs.pth", tmp_path / "theirs.safetensors"):
+        write_weights(tmp_path / "w.safetensors", nn.Sequential(Foreign(str(path))), {})
+        noted += read_weights(tmp_path / "w.safetensors")[1]["priors"].values()
+
+    assert noted == [total, total]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"scale": torch.ones(2)}, {"other": torch.ones(1)}, {"scale": torch.zeros(1)}]
+)
+def test_other_weights_have_another_digest(tmp_path, changed):
+    torch.save({"scale": torch.ones(1)}, tmp_path / "theirs.pth")
+    system = nn.Sequential(Foreign(str(tmp_path / "theirs.pth")))
+    write_weights(tmp_path / "w.safetensors", system, {})
+    noted = read_weights(tmp_path / "w.safetensors")[1]["priors"]
+
+    fill_priors(system, noted)
+    torch.save(changed, tmp_path / "theirs.pth")
+    with pytest.raises(WeightsError, match="not the prior these weights were trained with"):
+        fill_priors(system, noted)
+
+
+def test_a_published_name_fills_a_prior_with_the_file_on_this_machine(torch_hub):
+    torch.save({"their_gain": torch.tensor([3.0]).half()}, torch_hub / "dinov2_vits14_pretrain.pth")
+
+    system = fill_priors(nn.Sequential(Foreign("dinov2_vits14")))
+
+    assert find_weights("dinov2_vits14") == torch_hub / "dinov2_vits14_pretrain.pth"
+    assert (system[0].scale.item(), system[0].scale.dtype) == (3, torch.float32)
+
+
+def test_a_published_name_that_is_not_here_says_what_to_do(torch_hub):
+    with pytest.raises(WeightsError) as caught:
+        fill_priors(Foreign("dinov2_vits14"))
+
+    assert str(caught.value) == (
+        "dinov2_vits14 is not on this machine: run dino-ir weights fetch dinov2_vits14, "
+        "or name a file by prior.weights"
+    )
+
+
+@pytest.mark.parametrize(
+    ("theirs", "wrong"),
+    [
+        ({}, r"scale of shape \[1\]"),
+        ({"scale": torch.ones(1), "head": torch.ones(3, 2)}, r"head of shape \[3, 2\]"),
+        ({"scale": torch.ones(2)}, r"scale of shape \[1\]"),
+    ],
+)
+def test_published_tensors_must_be_the_priors_and_no_others(tmp_path, theirs, wrong):
+    torch.save(theirs, tmp_path / "theirs.pth")
+
+    with pytest.raises(WeightsError, match=rf"theirs\.pth does not fit the prior: {wrong} is in only one"):
+        fill_priors(Foreign(str(tmp_path / "theirs.pth")))

@@ -88,7 +88,12 @@ def reference(weights: dict[str, torch.Tensor], image: torch.Tensor, levels: int
 # https://github.com/megvii-research/NAFNet
 @pytest.mark.parametrize(
     ("width", "depths", "parameters"),
-    [(32, GOPRO, 17_111_907), (32, SIDD, 29_159_715), (64, GOPRO, 67_888_835)],
+    [
+        (32, GOPRO, 17_111_907),
+        (32, SIDD, 29_159_715),
+        (64, GOPRO, 67_888_835),
+        (64, SIDD, 115_982_915),
+    ],
 )
 def test_sizes_are_those_of_the_published_models(width, depths, parameters):
     with torch.device("meta"):
@@ -97,10 +102,11 @@ def test_sizes_are_those_of_the_published_models(width, depths, parameters):
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 
+@pytest.mark.parametrize("width", [32, 64])
 @pytest.mark.parametrize("depths", [GOPRO, SIDD])
-def test_the_published_files_fit(depths):
+def test_the_published_files_fit(width, depths):
     with torch.device("meta"):
-        network, weights = NAFNet(**depths), official_weights(32, **depths)
+        network, weights = NAFNet(width, **depths), official_weights(width, **depths)
 
     assert len(weights) == 664
     network.load_state_dict(NAFNet.rename_official(weights), assign=True)
@@ -133,6 +139,38 @@ def test_is_born_with_blocks_that_do_nothing():
     features = torch.rand(1, 8, 4, 4)
 
     torch.testing.assert_close(network.encoder[0](features), features, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"width": 32, "encoder": [1, 1, 1, 28], "middle": 1, "decoder": [1, 1, 1, 1]},
+        {"width": 64, "encoder": [2, 2, 4, 8], "middle": 12, "decoder": [2, 2, 2, 2]},
+        {"width": 8, "encoder": [1, 0, 11], "middle": 2, "decoder": [3, 12, 0]},
+    ],
+)
+def test_options_are_read_from_the_names_and_shapes(options):
+    with torch.device("meta"):
+        weights = official_weights(**options)
+
+    assert NAFNet.options_of_official(weights) == options
+    with torch.device("meta"):
+        network = NAFNet(**options)
+    network.load_state_dict(NAFNet.rename_official(weights), assign=True)
+
+
+# The authors' Baseline has the same modules but squeezes and excites; networks with a clock add a module.
+@pytest.mark.parametrize(
+    ("theirs", "another"),
+    [("sca.1", "se.1"), ("intro.weight", "time_mlp.1.weight"), ("ending", "conv_last")],
+)
+def test_weights_of_another_network_are_not_recognised(theirs, another):
+    weights = {
+        name.replace(theirs, another): value for name, value in official_weights(8, (1, 1), 1, (1, 1)).items()
+    }
+
+    assert NAFNet.options_of_official(weights) is None
+    assert NAFNet.options_of_official({}) is None
 
 
 def test_encoder_and_decoder_need_as_many_levels():

@@ -1,9 +1,13 @@
-"""Weight files: safetensors that hold what was learned, and the table that rebuilds its restorer."""
+"""Weight files: safetensors that hold what was learned, and the table that rebuilds its restorer.
+
+Priors may also be filled from files that others published, which hold tensors alone.
+"""
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +18,7 @@ from torch import Tensor, nn
 
 from dino_ir.contracts import Prior
 from dino_ir.errors import WeightsError
+from dino_ir.published import need_published, published
 
 __all__ = [
     "DEFAULT",
@@ -21,6 +26,7 @@ __all__ = [
     "fill_priors",
     "find_weights",
     "learned",
+    "read_published",
     "read_weights",
     "shipped",
     "write_weights",
@@ -32,6 +38,8 @@ DEFAULT = "dino_ir_tiny"
 Module = TypeVar("Module", bound=nn.Module)
 
 _FOLDER = Path(__file__).parents[1] / "weights"
+_WRAPPERS = ("params", "params_ema", "state_dict", "model")  # keys that others keep their tensors under
+_PREFIXES = ("module.", "net.")  # of every name, where the saved network was inside another
 
 
 def shipped() -> list[str]:
@@ -40,14 +48,16 @@ def shipped() -> list[str]:
 
 
 def find_weights(name: str | Path) -> Path:
-    """The file that a shipped name, "default" or a path stands for.
+    """The file that a shipped or published name, "default" or a path stands for.
 
     Raises:
-        WeightsError: neither a shipped name nor a file.
+        WeightsError: neither such a name nor a file, or published weights that are not on this machine.
     """
     stem = DEFAULT if name == "default" else str(name)
     if stem in shipped():
         return _FOLDER / f"{stem}.safetensors"
+    if stem in published():
+        return need_published(stem)
     if Path(name).is_file():
         return Path(name)
     known = ", ".join(["default", *shipped()])
@@ -72,8 +82,8 @@ def learned(module: nn.Module) -> dict[str, Tensor]:
 def write_weights(path: Path, module: nn.Module, table: Mapping[str, Any]) -> None:
     """Save what a module has learned, in half precision, with what is needed to rebuild it.
 
-    The file appears whole or not at all. `table` is kept as JSON, with the digests of the priors'
-    own files beside it, so that a restorer is never run with another prior than it learned from.
+    The file appears whole or not at all. `table` is kept as JSON, with the digests of the priors
+    beside it, so that a restorer is never run with another prior than it learned from.
 
     Args:
         path: where; folders are made.
@@ -81,12 +91,9 @@ def write_weights(path: Path, module: nn.Module, table: Mapping[str, Any]) -> No
         table: such as `{"restorer": {...}, "recipe": {...}}`.
     """
     tensors = {key: _halve(value) for key, value in learned(module).items()}
-    priors = (
-        {}
-        if isinstance(module, Prior)
-        else {name: digest(find_weights(name)) for name in _pretrained(module)}
-    )
-    metadata = {"dino_ir": json.dumps({**table, "priors": priors})}
+    priors = [] if isinstance(module, Prior) else _priors(module)
+    noted = {name: _trained(prior, find_weights(name))[1] for name, prior in priors}
+    metadata = {"dino_ir": json.dumps({**table, "priors": noted})}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     save_file(tensors, partial, metadata=metadata)
@@ -99,15 +106,27 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         WeightsError: not a weight file of ours, or damaged.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 not a dict
-    except (OSError, SafetensorError) as problem:
-        raise WeightsError(f"{path} cannot be read as a weight file: {problem}") from None
+    weights, metadata = _read(path)
     if "dino_ir" not in metadata:
         raise WeightsError(f"{path} does not say how to rebuild its restorer: it was not written by dino-ir")
     return weights, json.loads(metadata["dino_ir"])
+
+
+def read_published(path: Path) -> dict[str, Tensor]:
+    """The tensors, in full precision, of a file that others published, by the names they gave them.
+
+    A safetensors file, or one of `torch.save` (`.pth`, `.pt`), out of which only data is read: code in
+    it is refused, not run. Tensors may lie under `params` (preferred to `params_ema` beside it),
+    `state_dict` or `model`; the prefixes `module.` and `net.` are dropped where all names have them.
+
+    Raises:
+        WeightsError: missing, damaged, or something else.
+    """
+    content = _read(path)[0] if path.suffix == ".safetensors" else _read_saved(path)
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in content):
+            content = {key.removeprefix(prefix): value for key, value in content.items()}
+    return content
 
 
 def fill_priors(module: Module, expected: Mapping[str, str] | None = None) -> Module:
@@ -115,28 +134,89 @@ def fill_priors(module: Module, expected: Mapping[str, str] | None = None) -> Mo
 
     Args:
         module: anything; a prior whose `pretrained` is None is left as it is.
-        expected: digests the priors' files must have, as `write_weights` noted them.
+        expected: digests the priors' weights must have, as `write_weights` noted them.
 
     Raises:
         WeightsError: a file is missing, is not the expected one, or does not fit.
     """
-    for part in module.modules():
-        if isinstance(part, Prior) and part.pretrained is not None:
-            path = find_weights(part.pretrained)
-            if (expected or {}).get(part.pretrained, digest(path)) != digest(path):
-                raise WeightsError(
-                    f"{path} is not the prior these weights were trained with: their digests differ"
-                )
-            try:
-                part.load_state_dict(read_weights(path)[0])
-            except RuntimeError as problem:
-                raise WeightsError(f"{path} does not fit the prior: {problem}") from None
+    for name, prior in _priors(module):
+        path = find_weights(name)
+        state, found = _trained(prior, path)
+        if (expected or {}).get(name, found) != found:
+            raise WeightsError(
+                f"{path} is not the prior these weights were trained with: their digests differ"
+            )
+        for key, shape in sorted(_shapes(state) ^ _shapes(prior.state_dict())):
+            raise WeightsError(
+                f"{path} does not fit the prior: {key} of shape {list(shape)} is in only one of them"
+            )
+        prior.load_state_dict(state)
     return module
 
 
-def _pretrained(module: nn.Module) -> list[str]:
+def _priors(module: nn.Module) -> list[tuple[str, Prior]]:
+    """The priors inside a module that have trained weights, by those weights' name."""
     parts = (part for part in module.modules() if isinstance(part, Prior))
-    return sorted({part.pretrained for part in parts if part.pretrained is not None})
+    return [(part.pretrained, part) for part in parts if part.pretrained is not None]
+
+
+def _trained(prior: Prior, path: Path) -> tuple[dict[str, Tensor], str]:
+    """A prior's trained weights out of a file, by the prior's own names, and the digest they go by.
+
+    The digest is the file's where the file is ours. Where others published it, it is that of the
+    renamed tensors, so that the same weights have the same one in any kind of file.
+    """
+    if path.suffix == ".safetensors":
+        with _opened(path) as file:
+            is_ours = "dino_ir" in (file.metadata() or {})
+        if is_ours:
+            return read_weights(path)[0], digest(path)
+    state = prior.rename_published(read_published(path))
+    total = hashlib.sha256()
+    for name in sorted(state):
+        total.update(f"{name}{list(state[name].shape)}".encode())
+        total.update(state[name].numpy().tobytes())
+    return state, total.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as problem:
+        raise WeightsError(f"{path} cannot be read as a weight file: {problem}") from None
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors, in full precision, and the metadata of a safetensors file."""
+    with _opened(path) as file:
+        return {key: file.get_tensor(key).float() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def _read_saved(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `torch.save` file, in full precision, out of what they are wrapped in."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a file of another kind can fail in any way, and torch's words would not help
+        raise WeightsError(
+            f"{path} cannot be read as a weight file: expected safetensors, or tensors alone by torch.save"
+        ) from None
+    if isinstance(content, dict):
+        content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)), content)
+    if not _is_state(content):
+        raise WeightsError(f"{path} holds other things than the tensors of one network")
+    return {key: value.float() for key, value in content.items()}
+
+
+def _is_state(content: Any) -> bool:
+    return isinstance(content, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    )
+
+
+def _shapes(state: Mapping[str, Tensor]) -> set[tuple[str, tuple[int, ...]]]:
+    return {(name, tuple(value.shape)) for name, value in state.items()}
 
 
 def _halve(value: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ degraded ─ from_image ─ E0 ────────── skip ────�
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,9 +78,27 @@ class NAFNet(Network):
         return degraded + self.to_image(x)
 
     @staticmethod
+    def options_of_official(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """Read the constructor's options from a checkpoint of the authors' code.
+
+        Returns:
+            None if the weights are of another network.
+        """
+        modules = {name.partition(".")[0] for name in weights}
+        if not modules <= _OFFICIAL_STEMS.keys() or not weights.keys() >= _OFFICIAL_MARKS:
+            return None
+        levels = range(_depth(weights, "ups"))
+        return {
+            "width": len(weights["intro.weight"]),
+            "encoder": [_depth(weights, f"encoders.{level}") for level in levels],
+            "middle": _depth(weights, "middle_blks"),
+            "decoder": [_depth(weights, f"decoders.{index}") for index in levels],
+        }
+
+    @staticmethod
     def rename_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Map a checkpoint of the authors' code onto this network's names."""
-        levels = sum(name.startswith("ups.") for name in weights)
+        levels = _depth(weights, "ups")
         return {_our_name(name, levels): value for name, value in weights.items()}
 
 
@@ -163,12 +182,19 @@ _OFFICIAL_STEMS = {
     "intro": "from_image", "encoders": "encoder", "downs": "down", "middle_blks": "middle",
     "ups": "up", "decoders": "decoder", "ending": "to_image",
 }  # fmt: skip
+# The second tells it from the authors' Baseline, whose modules have the same names.
+_OFFICIAL_MARKS = {"intro.weight", "encoders.0.0.sca.1.weight"}
 _OFFICIAL_LEAVES = {
     "norm1": "mix.norm", "conv1": "mix.widen", "conv2": "mix.blend", "sca.1": "mix.weigh",
     "conv3": "mix.narrow", "beta": "mix.gain",
     "norm2": "feedforward.norm", "conv4": "feedforward.widen", "conv5": "feedforward.narrow",
     "gamma": "feedforward.gain",
 }  # fmt: skip
+
+
+def _depth(weights: Mapping[str, Tensor], stage: str) -> int:
+    rests = (name.removeprefix(f"{stage}.") for name in weights if name.startswith(f"{stage}."))
+    return len({rest.partition(".")[0] for rest in rests})
 
 
 def _our_name(official: str, levels: int) -> str:

@@ -6,14 +6,17 @@ degraded ─ from_image ─ E0 ────────── skip ────�
                                └──── latent ────┘
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dino_ir.contracts import Guide, Network, Place, no_guide
+from dino_ir.errors import WeightsError
 from dino_ir.layers.channel_attention import ChannelAttention
 from dino_ir.layers.gated_feedforward import GatedFeedForward
 from dino_ir.layers.norm import ChannelNorm
@@ -31,12 +34,15 @@ class Restormer(Network):
         refine: blocks after the decoder, at full resolution.
         expansion: hidden width of a feed-forward layer, relative to its input.
         norm_bias: False for the bias-free norm that blind denoisers use.
+        colors: 3, or 1 for a network of grey pictures: it restores red, green and blue one after the
+            other, each as a picture of its own, and a guide steers each.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W]; H and W divide by `multiple_of`.
 
     Raises:
-        ValueError: `depths` and `heads` differ in length, or a level's width does not divide by its heads.
+        ValueError: `depths` and `heads` differ in length, a level's width does not divide by its heads, or
+            `colors` is neither 1 nor 3.
     """
 
     tiny = MappingProxyType({"dim": 8, "depths": (1, 1, 1), "heads": (1, 2, 4), "refine": 1})
@@ -49,10 +55,14 @@ class Restormer(Network):
         refine: int = 4,
         expansion: float = 2.66,
         norm_bias: bool = True,
+        colors: int = 3,
     ) -> None:
         super().__init__()
         if len(heads) != len(depths):
             raise ValueError(f"{len(depths)} depths need as many heads, got {len(heads)}")
+        if colors not in (1, 3):
+            raise ValueError(f"expected 1 or 3 colors, got {colors}")
+        self.colors = colors
         *widths, latent = (dim * 2**level for level in range(len(depths)))
         # The finest level keeps both halves of its skip instead of merging them, so it is 2x wide.
         out_widths = [2 * dim, *widths[1:]]
@@ -61,7 +71,7 @@ class Restormer(Network):
         ends = zip([*out_widths, latent], heads)
         self.places = tuple(Place(width, 2**level, count) for level, (width, count) in enumerate(ends))[::-1]
 
-        self.from_image = nn.Conv2d(3, dim, 3, padding=1, bias=False)
+        self.from_image = nn.Conv2d(colors, dim, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList(map(stage, widths, heads, depths))
         self.down = nn.ModuleList(map(_downsample, widths))
         self.latent = stage(latent, heads[-1], depths[-1])
@@ -69,9 +79,47 @@ class Restormer(Network):
         self.merge = nn.ModuleList(map(_merge, widths, out_widths))
         self.decoder = nn.ModuleList(map(stage, out_widths, heads, depths[:-1]))
         self.refine = stage(2 * dim, heads[0], refine)
-        self.to_image = nn.Conv2d(2 * dim, 3, 3, padding=1, bias=False)
+        self.to_image = nn.Conv2d(2 * dim, colors, 3, padding=1, bias=False)
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
+        pictures = degraded.split(self.colors, dim=1)
+        return torch.cat([self._restore(picture, guide) for picture in pictures], dim=1)
+
+    @staticmethod
+    def options_of_official(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
+        """Read the constructor's options from a checkpoint of the authors' code.
+
+        Returns:
+            None if the weights are of another network.
+
+        Raises:
+            WeightsError: they are of the variant for pairs of dual-pixel views.
+        """
+        foreign = {name.partition(".")[0] for name in weights} - _OFFICIAL_MODULES
+        if foreign - {"skip_conv"} or not weights.keys() >= _OFFICIAL_MARKS:
+            return None
+        if foreign:
+            raise WeightsError(
+                "these weights are of the Restormer that sharpens a pair of dual-pixel views; "
+                "give those of one that takes a single photo"
+            )
+        dim, colors = weights[_OFFICIAL_INPUT].shape[:2]
+        return {
+            "dim": dim,
+            "depths": [_depth(weights, stage) for stage in _OFFICIAL_LEVELS],
+            "heads": [len(weights[f"{stage}.0.attn.temperature"]) for stage in _OFFICIAL_LEVELS],
+            "refine": _depth(weights, "refinement"),
+            "expansion": _expansion(weights),
+            "norm_bias": "latent.0.norm1.body.bias" in weights,
+            "colors": colors,
+        }
+
+    @staticmethod
+    def rename_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Map a checkpoint of the authors' code onto this network's names."""
+        return {_our_name(name): value for name, value in weights.items()}
+
+    def _restore(self, degraded: Tensor, guide: Guide) -> Tensor:
         x = self.from_image(degraded.to(memory_format=torch.channels_last))
         skips: list[Tensor] = []
         for stage, down in zip(self.encoder, self.down):
@@ -84,11 +132,6 @@ class Restormer(Network):
             x = self.merge[level](torch.cat((x, skips[level]), dim=1))
             x = guide(place, self.decoder[level](x))
         return degraded + self.to_image(self.refine(x))
-
-    @staticmethod
-    def rename_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Map a checkpoint of the authors' code onto this network's names."""
-        return {_our_name(name): value for name, value in weights.items()}
 
 
 class _Block(nn.Module):
@@ -135,6 +178,12 @@ _OFFICIAL_STEMS = {
     "up2_1.body": "up.0", "decoder_level1": "decoder.0",
     "refinement": "refine", "output": "to_image",
 }  # fmt: skip
+_OFFICIAL_MODULES = {stem.partition(".")[0] for stem in _OFFICIAL_STEMS}
+_OFFICIAL_INPUT = "patch_embed.proj.weight"
+_OFFICIAL_LEVELS = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
+_OFFICIAL_MARKS = {_OFFICIAL_INPUT, "latent.0.ffn.project_out.weight"} | {
+    f"{stage}.0.attn.temperature" for stage in _OFFICIAL_LEVELS
+}
 _OFFICIAL_LEAVES = {
     "norm1.body": "attention_norm", "attn.qkv_dwconv": "attention.blend", "attn.qkv": "attention.to_qkv",
     "attn.project_out": "attention.project", "attn.temperature": "attention.temperature",
@@ -149,3 +198,16 @@ def _our_name(official: str) -> str:
     for theirs, ours in _OFFICIAL_LEAVES.items():
         rest = rest.replace(theirs, ours)
     return _OFFICIAL_STEMS.get(stem, "") + rest
+
+
+def _depth(weights: Mapping[str, Tensor], stage: str) -> int:
+    return len({name.split(".")[1] for name in weights if name.startswith(f"{stage}.")})
+
+
+def _expansion(weights: Mapping[str, Tensor]) -> float:
+    """The shortest decimal that gives every hidden width: 2.66 for 127 of 48, ..., 1021 of 384."""
+    narrow = [value.shape[:2] for name, value in weights.items() if name.endswith("ffn.project_out.weight")]
+    least = max(hidden / channels for channels, hidden in narrow)
+    decimals = (math.ceil(least * 10**digits) / 10**digits for digits in range(1, 9))
+    fitting = (ratio for ratio in decimals if all(int(width * ratio) == hidden for width, hidden in narrow))
+    return next(fitting, least)

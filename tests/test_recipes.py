@@ -32,7 +32,7 @@ def shrink(table):
         early = {"start": 1, "every": 1, "blocks": [0, 2], "weights": [0.5, 1.0]}
         small["contrast"] = {**table["contrast"], **early}
     if table["name"] == "dino_ir":
-        small["side"] = 32
+        small["side"] = 56  # divides by the stride of every prior's tiny
     return small
 
 
@@ -50,9 +50,25 @@ def dataset(tmp_path):
     return build("datasets", {"name": "clean_folder", "root": tmp_path})
 
 
+class Pairs:
+    """The toy pictures with a damaged version of each, as a dataset of pairs has them."""
+
+    def __init__(self, clean):
+        self.clean = clean
+
+    def __len__(self):
+        return len(self.clean)
+
+    def __getitem__(self, index):
+        pair = self.clean[index]
+        return pair._replace(degraded=pair.clean // 2)
+
+
 def sources_of(recipe, dataset):
     return [
         Source(dataset, build("degradations", table["degradation"]), table.get("weight", 1.0))
+        if "degradation" in table
+        else Source(Pairs(dataset), None, table.get("weight", 1.0))
         for table in recipe.data
     ]
 

@@ -148,3 +148,12 @@ def test_a_device_may_have_a_number():
     values = make(precision="bf16").advance(make_batch(), "cpu:0")
 
     assert values["pixel"] > 0
+
+
+def test_a_learner_that_needs_whole_batches_is_refused_on_several_processes(monkeypatch):
+    monkeypatch.setattr("dino_ir.run_state.number_of_processes", lambda: 2)
+    learner = Slope()
+    learner.splits_batches = False
+
+    with pytest.raises(TrainingError, match="Slope needs whole batches: train it on one process"):
+        make(learner)

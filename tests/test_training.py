@@ -210,3 +210,12 @@ def test_the_events_of_a_run_that_fails_are_not_lost(photos, tmp_path):
     logged = [json.loads(line)["step"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [event.step for event in events.Scalars("pixel")] == logged
     assert logged[:2] == [1, 2]
+
+
+def test_batches_that_do_not_divide_among_the_processes_are_refused(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("dino_ir.training.number_of_processes", lambda: 2)
+
+    with pytest.raises(
+        TrainingError, match=r"phase.1.batch is 1, .* among 2 processes: --set phase.1.batch=2"
+    ):
+        train(make_recipe(), Run(tmp_path / "run", photos))

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +24,7 @@ from dino_ir.arguments import (
     out_option,
 )
 from dino_ir.terminal import console, plain_errors, progress_bar, say, share_cores, stop_on_signal
+from dino_ir.weight_commands import weight_verbs
 
 if TYPE_CHECKING:
     from dino_ir.contracts import Restorer
@@ -51,6 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Take noise, blur, rain and haze out of photos, blind: one model, guided by robust DINO features.",
 )
+app.add_typer(weight_verbs)
 
 
 @app.callback()
@@ -102,6 +103,7 @@ def train(
     with plain_errors():
         from dino_ir.inference import find_device
         from dino_ir.ops.allocator import keep_freed_memory
+        from dino_ir.processes import is_first
         from dino_ir.recipe import Recipe
         from dino_ir.training import Run
         from dino_ir.training import train as train_recipe
@@ -125,9 +127,10 @@ def train(
                 tensorboard=tensorboard,
             )
             outcome = train_recipe(plan, run)
-    say(f"Weights: {outcome.weights}")
-    if not outcome.is_done:
-        say(f"Stopped. The same command goes on from {folder}.")
+        if is_first():
+            say(f"Weights: {outcome.weights}")
+            if not outcome.is_done:
+                say(f"Stopped. The same command goes on from {folder}.")
 
 
 @app.command()
@@ -191,24 +194,27 @@ def check(
         out_option("FILE", "The sheet. Default: NAME_check.png, here."),
     ] = None,
     settings: SettingsOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
-    """Look at every picture a recipe names, and write a sheet of what its restorer will see.
+    """Foresee memory and time, look at every picture a recipe names, and write a sheet of what is seen.
 
     The exit code is 1 if a picture cannot be used, and 2 if the recipe is wrong.
     """
     with plain_errors():
-        from dino_ir.inspection import inspect_benchmarks, inspect_sources, write_feed_sheet
+        from dino_ir.forecast import foresee
+        from dino_ir.inference import find_device
+        from dino_ir.inspection import inspect_pictures, write_feed_sheet
         from dino_ir.recipe import Recipe
-        from dino_ir.training import build_learner, build_sources
+        from dino_ir.training import build_sources
         from dino_ir.validation import Validation
 
         plan = Recipe.read(recipe, settings or [])
-        trained = sum(p.numel() for p in build_learner(plan).parameters() if p.requires_grad)
+        for line in foresee(plan, str(find_device(device))):
+            say(line)
         sources = build_sources(plan, data)
         validation = Validation.read(plan.validation, data, Path())
-        say(f"{trained:,} parameters to train, {plan.steps:,} steps")
         problems = 0
-        for finding in chain(inspect_sources(sources, plan), inspect_benchmarks(validation.benchmarks)):
+        for finding in inspect_pictures(sources, plan, validation.benchmarks):
             say(f"{finding.name}: {finding.readable} pictures")
             for line in finding.problems:
                 say(f"  {line}", style="red")

@@ -13,6 +13,7 @@ from dino_ir.errors import DataError
 from dino_ir.ops.color import to_float
 from dino_ir.ops.random import seeded
 from dino_ir.ops.resample import resize
+from dino_ir.processes import rows_of_this
 from dino_ir.recipe import Phase, Recipe
 
 __all__ = ["Sample", "Source", "Stream", "assemble", "steps_from"]
@@ -82,10 +83,13 @@ class Stream(TorchDataset[Sample]):
 
 
 def steps_from(recipe: Recipe, first: int) -> Iterator[list[tuple[int, int]]]:
-    """The indices of each remaining step's samples: what a data loader takes as its batch sampler."""
+    """The indices of each remaining step's samples: what a data loader takes as its batch sampler.
+
+    On several processes, those of this one's share.
+    """
     for step in range(first, recipe.steps):
         phase, _ = recipe.place(step)
-        yield [(step, row) for row in range(phase.batch)]
+        yield [(step, row) for row in rows_of_this(phase.batch)]
 
 
 def assemble(

@@ -24,6 +24,7 @@ from dino_ir.recipe import Recipe
 __all__ = [
     "Finding",
     "inspect_benchmarks",
+    "inspect_pictures",
     "inspect_sources",
     "read_degradations",
     "write_degraded_sheets",
@@ -62,6 +63,14 @@ def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
             raise RecipeError(f"{text} is not a TOML table: {problem}") from None
         degradations[text] = build("degradations", table)
     return degradations
+
+
+def inspect_pictures(
+    sources: Sequence[Source], recipe: Recipe, benchmarks: Mapping[str, tuple[Benchmark, int]]
+) -> Iterator[Finding]:
+    """Both of the below: all that a recipe trains and is validated on."""
+    yield from inspect_sources(sources, recipe)
+    yield from inspect_benchmarks(benchmarks)
 
 
 def inspect_sources(sources: Sequence[Source], recipe: Recipe) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """A training run at one step: what is learned, and everything that decides the next step."""
 
-from collections.abc import Generator, Mapping
+import math
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -8,16 +9,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from dino_ir.contracts import Batch, Learner
+from dino_ir.contracts import Batch, Learner, Prior
 from dino_ir.errors import TrainingError
+from dino_ir.processes import mean_over_processes, number_of_processes
 from dino_ir.recipe import Recipe
 
 __all__ = ["State"]
 
 
 class State:
-    """A learner, its optimizer and its averaged weights, at a step."""
+    """A learner, its optimizer and its averaged weights, at a step.
+
+    On several processes each has one, with the same numbers in it.
+
+    Raises:
+        TrainingError: there are several processes, and the learner's loss needs whole batches.
+    """
 
     def __init__(self, recipe: Recipe, learner: Learner) -> None:
         self.recipe, self.learner, self.step = recipe, learner, 0
@@ -31,9 +40,12 @@ class State:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
+        self._losses = _shared(learner)
 
     def advance(self, batch: Batch, device: str) -> dict[str, float]:
         """Take one step; return its losses and readings by name.
+
+        On several processes, `batch` is this one's share. Losses are means over all, readings this one's.
 
         Raises:
             TrainingError: the loss or its gradient is not finite; no weight was changed.
@@ -45,19 +57,19 @@ class State:
         with torch.autocast(
             torch.device(device).type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
         ):
-            losses = self.learner.losses(batch, self.step)
-        total = torch.stack(list(losses.values())).sum()
-        self._expect_finite("loss", total, losses)
+            losses = self._losses(batch, self.step)
+        terms = torch.stack(list(losses.values()))
+        values = dict(zip(losses, mean_over_processes(terms.detach()).tolist()))
+        self._expect_finite("loss", sum(values.values()), values)
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip)
-        self._expect_finite("gradient", norm, losses)  # a step along it would leave no weight a number
+        terms.sum().backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip).item()
+        self._expect_finite("gradient", norm, values)  # a step along it would leave no weight a number
         self.optimizer.step()
         self.learner.after_step(self.step, self.recipe.steps)
         self._move_average()
         self.step += 1
-        values = {name: value.item() for name, value in losses.items()}
-        return {**values, "gradient": norm.item(), "lr": phase.lr_at(local), **self.learner.readings()}
+        return {**values, "gradient": norm, "lr": phase.lr_at(local), **self.learner.readings()}
 
     @contextmanager
     def averaged(self) -> Generator[None]:
@@ -99,9 +111,9 @@ class State:
         self.optimizer.load_state_dict(saved["optimizer"])
         _copy(saved["average"], self.average)
 
-    def _expect_finite(self, name: str, value: Tensor, losses: Mapping[str, Tensor]) -> None:
-        if not bool(value.isfinite()):
-            named = ", ".join(f"{name} {loss.item():g}" for name, loss in losses.items())
+    def _expect_finite(self, name: str, value: float, losses: Mapping[str, float]) -> None:
+        if not math.isfinite(value):
+            named = ", ".join(f"{name} {loss:g}" for name, loss in losses.items())
             raise TrainingError(
                 f"step {self.step}: the {name} is not finite ({named}); the last checkpoint is kept"
             )
@@ -112,6 +124,33 @@ class State:
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 self.average[name].lerp_(parameter, 1 - keep)
+
+
+class _Losses(nn.Module):
+    """A learner whose call is its losses, which is what torch's wrapper for several processes expects."""
+
+    def __init__(self, learner: Learner) -> None:
+        super().__init__()
+        self.learner = learner
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        return self.learner.losses(batch, step)
+
+
+def _shared(learner: Learner) -> Callable[[Batch, int], dict[str, Tensor]]:
+    """The learner's losses; on several processes, their gradients are averaged as they are made."""
+    if number_of_processes() == 1:
+        return learner.losses
+    if not learner.splits_batches:
+        raise TrainingError(
+            f"{type(learner).__name__} needs whole batches: train it on one process, without torchrun"
+        )
+    module = _Losses(learner)
+    frozen = {name for name, part in module.named_modules() if isinstance(part, Prior)}
+    ignored = [key for key in module.state_dict() if any(key.startswith(f"{name}.") for name in frozen)]
+    # Its name has an underscore, but it is torch's documented way to leave parameters out.
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, ignored)  # pyright: ignore
+    return DistributedDataParallel(module, broadcast_buffers=False)
 
 
 def _move(batch: Batch, device: str) -> Batch:

@@ -13,7 +13,7 @@ from rich.console import Console
 from dino_ir.errors import DinoIRError, ImageError, TrainingError
 
 if TYPE_CHECKING:
-    from dino_ir.training import Step
+    from dino_ir.pace import Step
 
 __all__ = ["console", "plain_errors", "progress_bar", "say", "share_cores", "stop_on_signal"]
 
@@ -71,8 +71,10 @@ def progress_bar() -> Generator[Callable[["Step"], None]]:
     """Yield a function that shows a training step: loss, crops a second, time left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    from dino_ir.processes import is_first
+
     columns: list[Any] = [BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")]
-    with Progress(*columns, console=_errors, refresh_per_second=2) as progress:
+    with Progress(*columns, console=_errors, refresh_per_second=2, disable=not is_first()) as progress:
         bar = progress.add_task("starting", total=None)
 
         def show(step: "Step") -> None:

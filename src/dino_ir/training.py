@@ -2,9 +2,8 @@
 
 import math
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,27 +17,19 @@ from torch.utils.data import Dataset as TorchDataset
 from dino_ir.benchmark import with_root
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, Learner
-from dino_ir.errors import DinoIRError, WeightsError
+from dino_ir.errors import DinoIRError, TrainingError, WeightsError
 from dino_ir.feed import Sample, Source, Stream, assemble, steps_from
 from dino_ir.files.checkpoint import read_checkpoint, write_checkpoint
 from dino_ir.files.journal import Journal
 from dino_ir.files.weights import digest, fill_priors, find_weights, learned, read_weights, write_weights
+from dino_ir.pace import Clock, Step
+from dino_ir.processes import any_of_them, is_first, joined, mean_over_processes, number_of_processes
 from dino_ir.recipe import Recipe
 from dino_ir.run_state import State
 
-__all__ = ["Outcome", "Run", "Step", "batches", "build_learner", "build_sources", "start_from", "train"]
+__all__ = ["Outcome", "Run", "batches", "build_learner", "build_sources", "start_from", "train"]
 
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
-
-
-class Step(NamedTuple):
-    """What one step tells the caller of `train`."""
-
-    step: int  # steps done
-    steps: int  # of the whole run
-    values: dict[str, float]  # losses and readings by name
-    crops_per_second: float
-    seconds_left: float
 
 
 class Outcome(NamedTuple):
@@ -82,23 +73,47 @@ class Run(NamedTuple):
 def train(recipe: Recipe, run: Run) -> Outcome:
     """Train what a recipe describes, from the last checkpoint in the run's folder if there is one.
 
+    Under `torchrun`, the processes share each batch, and the first one writes. Any number of them
+    gives the same run but for rounding, and may go on with it.
+
     Raises:
-        TrainingError: the loss or its gradient is not finite (the last checkpoint is kept), or the
-            folder holds another recipe's run.
+        TrainingError: the loss or its gradient is not finite (the last checkpoint is kept), the
+            folder holds another recipe's run, or batches do not divide among the processes.
         DataError, RecipeError, WeightsError: from building what the recipe names.
         DataError, ImageError: a photo cannot be read or cropped, or is clean and stays so.
     """
+    with joined(run.device) as device:
+        return _train(recipe, run._replace(device=device) if is_first() else _silent(run, device))
+
+
+def _train(recipe: Recipe, run: Run) -> Outcome:
+    _check_shares(recipe)
     state, init = _begin(recipe, run)
     sources = build_sources(recipe, run.data)
     for source in sources:
         if source.degradation is None:
             source.expect_damage(source.dataset[0])
-    with closing(Journal(run.folder, state.step, run.tensorboard)) as journal:
-        _advance(state, sources, journal, run, init)
-    with state.averaged():
-        table = {**_tables(recipe), "recipe": asdict(recipe), "step": state.step, **init}
-        write_weights(run.folder / WEIGHTS, state.learner.product(), table)
+    _advance(state, sources, run, init)
+    if is_first():
+        with state.averaged():
+            table = {**_tables(recipe), "recipe": asdict(recipe), "step": state.step, **init}
+            write_weights(run.folder / WEIGHTS, state.learner.product(), table)
     return Outcome(run.folder / WEIGHTS, is_done=state.step == recipe.steps)
+
+
+def _silent(run: Run, device: str) -> Run:
+    """What a process that is not the first one runs: the same steps, nothing said."""
+    return Run(run.folder, run.data, run.init, device, run.workers, run.max_minutes, run.stop)
+
+
+def _check_shares(recipe: Recipe) -> None:
+    count = number_of_processes()
+    for number, phase in enumerate(recipe.phase):
+        if phase.batch % count:
+            raise TrainingError(
+                f"phase.{number}.batch is {phase.batch}, which does not divide among {count} processes: "
+                f"--set phase.{number}.batch={-(-phase.batch // count) * count}"
+            )
 
 
 def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
@@ -120,28 +135,38 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
         init = {"init": saved["init"]} if "init" in saved else {}
         if run.init:
             run.tell(f"the run in {run.folder} goes on; {run.init} is not read again")
+    if mean_over_processes(torch.tensor(float(state.step), device=run.device)) != state.step:
+        raise TrainingError(
+            f"the machines have different checkpoints in {run.folder}: let them share that folder"
+        )
     return state, init
 
 
-def _advance(
-    state: State, sources: list[Source], journal: Journal, run: Run, init: Mapping[str, Any]
-) -> None:
+def _advance(state: State, sources: list[Source], run: Run, init: Mapping[str, Any]) -> None:
     """Step after step until the recipe ends or the run is stopped; checkpoints carry `init` along."""
-    recipe, learner = state.recipe, state.learner
-    clock = _Clock(recipe, state.step)
-    for batch in batches(recipe, sources, state.step, learner.thumbnail, run):
-        values = state.advance(batch, run.device)
-        run.report(clock.tick(state.step, len(batch.clean), values))
-        done = state.step == recipe.steps
-        stopping = run.stop() or clock.seconds > run.max_minutes * 60
-        if done or stopping or state.step % recipe.save_every == 0:
-            write_checkpoint(run.folder / CHECKPOINT, {**state.dump(), **init})
-        if done or state.step % recipe.validate_every == 0:
-            with state.averaged():
-                values |= run.validate(learner.product(), state.step)
-        journal.write(state.step, values)
-        if stopping:
-            break
+    recipe = state.recipe
+    clock = Clock(recipe, state.step)
+    log = closing(Journal(run.folder, state.step, run.tensorboard)) if is_first() else nullcontext()
+    with log as journal:
+        for batch in batches(recipe, sources, state.step, state.learner.thumbnail, run):
+            values = state.advance(batch, run.device)
+            run.report(clock.tick(state.step, len(batch.clean) * number_of_processes(), values))
+            stopping = any_of_them(run.stop() or clock.seconds > run.max_minutes * 60, run.device)
+            if journal is not None:
+                journal.write(state.step, {**values, **_keep(state, run, stopping, init)})
+            if stopping:
+                break
+
+
+def _keep(state: State, run: Run, stopping: bool, init: Mapping[str, Any]) -> Mapping[str, float]:
+    """Write a checkpoint and validate, where it is time to; return the scores."""
+    recipe, done = state.recipe, state.step == state.recipe.steps
+    if done or stopping or state.step % recipe.save_every == 0:
+        write_checkpoint(run.folder / CHECKPOINT, {**state.dump(), **init})
+    if not done and state.step % recipe.validate_every:
+        return {}
+    with state.averaged():
+        return run.validate(state.learner.product(), state.step)
 
 
 def batches(
@@ -230,31 +255,6 @@ class _Loads(TorchDataset[Load]):
 
 def _as_it_is(load: Load) -> Load:
     return load
-
-
-class _Clock:
-    """How fast a run goes; phases of larger crops are known to take longer."""
-
-    def __init__(self, recipe: Recipe, first: int) -> None:
-        self.recipe, self.first, self.crops, self.started = recipe, first, 0, time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    def tick(self, step: int, crops: int, values: dict[str, float]) -> Step:
-        self.crops += crops
-        ahead = self._pixels(step, self.recipe.steps) / self._pixels(self.first, step)
-        return Step(step, self.recipe.steps, values, self.crops / self.seconds, self.seconds * ahead)
-
-    def _pixels(self, first: int, last: int) -> int:
-        """Pixels of all crops of a range of steps."""
-        total, start = 0, 0
-        for phase in self.recipe.phase:
-            steps = max(0, min(last, start + phase.steps) - max(first, start))
-            total += steps * phase.batch * phase.crops * phase.crop**2
-            start += phase.steps
-        return total
 
 
 def _start_worker(_worker: int) -> None:

@@ -135,7 +135,8 @@ def test_check_counts_pictures_and_writes_a_sheet(call, folder):
     code, output = call("check", "toy.toml", "--data", ".")
 
     assert code == 0
-    assert "parameters to train, 3 steps" in output
+    assert "parameters to train beside 0 frozen ones, 3 steps" in output
+    assert "phase.0: 0.0 GiB; " in output
     assert ": 2 pictures" in output
     assert output.splitlines()[-1] == "toy_check.png"
     assert min(read_rgb(folder / "toy_check.png").shape[1:]) > 16

@@ -37,6 +37,24 @@ def test_matches_the_equation_written_plainly(fuse):
     torch.testing.assert_close(fuse(0, features, View(maps, WHOLE))[0].flatten(1), expected + value)
 
 
+def test_the_papers_scale_is_the_equation_by_the_letter():
+    fuse = AdaptAndFuse(channels=6, places=PLACES, starts_at_zero=False, scale="paper")
+    features, maps = torch.randn(1, 4, 6, 7), torch.randn(1, 6, 3, 4)
+
+    adapted = F.interpolate(fuse.adapt[1](maps), (6, 7), mode="bilinear")
+    query, key = fuse.to_query[1](adapted)[0].flatten(1), fuse.to_key[1](features)[0].flatten(1)
+    expected = torch.softmax(query @ key.T / 2, dim=1) @ features[0].flatten(1)  # the root of 4 channels is 2
+
+    steered = fuse(1, features, View(maps, WHOLE))
+    torch.testing.assert_close(steered[0].flatten(1), expected + features[0].flatten(1))
+    assert not any("temperature" in name for name, _ in fuse.named_parameters())
+
+
+def test_an_unknown_scale_is_refused():
+    with pytest.raises(ValueError, match='scale must be "learned" or "paper", got \'root\''):
+        AdaptAndFuse(channels=6, places=PLACES, scale="root")
+
+
 def test_attention_rows_sum_to_one(fuse):
     attention = fuse.attention(0, torch.randn(2, 6, 7, 8), View(torch.randn(2, 6, 3, 4), WHOLE.expand(2, 4)))
 

@@ -20,14 +20,18 @@ class AdaptAndFuse(LevelFusion):
     F_DA is the prior's map adapted to the place's channels and scale, F_I the network's features. The
     paper swaps the letters of the two projections; the order of its operands is the one used here. It
     scales the product, a sum over pixels, by 1 / sqrt(C), which lets the resolution set the sharpness
-    of the softmax; here both sides are normalised over the pixels and a temperature is learned, as in
-    Restormer's own attention.
+    of the softmax; here, unless `scale` says otherwise, both sides are normalised over the pixels and a
+    temperature is learned, as in Restormer's own attention.
 
     Args:
         channels: of the prior's map.
         places: where the network is steered; attention works within `heads` groups of channels.
         starts_at_zero: whether a gain g on each channel, 0 at first, lets training start from the
             unguided network. Without it g = 1, the paper's letter.
+        scale: "learned", or "paper" for 1 / sqrt(C), with the C of a group.
+
+    Raises:
+        ValueError: an unknown scale.
 
     Shape:
         [B, C, H, W] -> [B, C, H, W]; memory beside the features is O(C^2).
@@ -35,14 +39,21 @@ class AdaptAndFuse(LevelFusion):
     Three passes over the features: pulled back, multiplied with themselves, mixed.
     """
 
-    def __init__(self, channels: int, places: Sequence[Place], starts_at_zero: bool = True) -> None:
+    def __init__(
+        self, channels: int, places: Sequence[Place], starts_at_zero: bool = True, scale: str = "learned"
+    ) -> None:
         super().__init__()
+        if scale not in ("learned", "paper"):
+            raise ValueError(f'scale must be "learned" or "paper", got {scale!r}')
         self.heads = [place.heads for place in places]
         widths = [place.channels for place in places]
         self.adapt = nn.ModuleList(nn.Conv2d(channels, width, 1) for width in widths)
         self.to_query = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for width in widths)
         self.to_key = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for width in widths)
-        self.temperature = nn.ParameterList(torch.ones(heads, 1, 1) for heads in self.heads)
+        is_learned = scale == "learned"
+        self.temperature = (
+            nn.ParameterList(torch.ones(heads, 1, 1) for heads in self.heads) if is_learned else None
+        )
         self.gain = nn.ParameterList(torch.zeros(width) for width in widths) if starts_at_zero else None
 
     def forward(self, place: int, features: Tensor, view: View) -> Tensor:
@@ -81,6 +92,8 @@ class AdaptAndFuse(LevelFusion):
         pulled = _pull_back(tokens, rows, columns).permute(0, 3, 1, 2)
         key = self.to_key[place](pulled).float()
         product = self._grouped(place, query) @ self._grouped(place, key).transpose(-2, -1)
+        if self.temperature is None:
+            return (product / product.shape[-1] ** 0.5).softmax(dim=-1)
         query_square = (_gram(rows)[:, None] @ query @ _gram(columns)[:, None] * query).sum(dim=(2, 3))
         key_square = _projected_square(
             tokens.flatten(1, 2), cast(nn.Conv2d, self.to_key[place]).weight.flatten(1)

@@ -36,11 +36,12 @@ class DinoIR(Restorer):
             is the same at any size and every tile shares one context. "grid": the piece at hand, scaled
             so that the prior's maps have the size of the network's coarsest features.
         side: for "whole", the thumbnail has about side x side pixels.
+        longest: for "grid", larger pieces are scaled so that the prior sees no side of more pixels.
         knee: where L1 bends, see `losses.pixel.l1`; None for the plain one.
         contrast: options of `losses.contrast.PriorContrast`; None trains with L1 alone.
 
     Raises:
-        ValueError: an unknown view, or contrast options that do not fit.
+        ValueError: an unknown view, a side that the prior cannot see, or contrast options that do not fit.
     """
 
     def __init__(
@@ -51,12 +52,15 @@ class DinoIR(Restorer):
         level_fusion: Mapping[str, Any] = ADAPT_AND_FUSE,
         view: str = "whole",
         side: int = 224,
+        longest: int = 1036,
         knee: float | None = None,
         contrast: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if view not in ("whole", "grid"):
             raise ValueError(f'view must be "whole" or "grid", got {view!r}')
+        if view == "whole" and side % prior.stride:
+            raise ValueError(f"side must divide by the prior's {prior.stride}, got {side}")
         self.network = network
         self.prior = prior.train(False)
         self.feature_fusion: FeatureFusion = build(
@@ -67,7 +71,7 @@ class DinoIR(Restorer):
         if not self.level_fusion.needs_map:
             self.feature_fusion.requires_grad_(False)  # nothing reads it, so nothing could teach it
         self.multiple_of = network.multiple_of
-        self.view, self.side, self.knee = view, side, knee
+        self.view, self.side, self.longest, self.knee = view, side, longest, knee
         self.thumbnail = side if view == "whole" and self.level_fusion.needs_map else None
         self.contrast = None if contrast is None else _contrast(contrast)
         self._ratios: Tensor | None = None
@@ -114,10 +118,15 @@ class DinoIR(Restorer):
         """Describe the image at hand as a photo of its own."""
         described = self.look(degraded)
         if described is None:
-            coarsest = max(place.stride for place in self.network.places)
-            height, width = (side // coarsest * self.prior.stride for side in degraded.shape[-2:])
-            described = self._describe(degraded, (height, width))
+            described = self._describe(degraded, self._grid_size(degraded.shape[-2], degraded.shape[-1]))
         return View(described, _whole_box(degraded))
+
+    def _grid_size(self, height: int, width: int) -> tuple[int, int]:
+        """What the prior sees of a piece: a patch for each of the network's coarsest features, or fewer."""
+        patch, coarsest = self.prior.stride, max(place.stride for place in self.network.places)
+        shrink = min(1.0, self.longest * coarsest / (max(height, width) * patch))
+        rows, columns = (max(1, int(side * shrink) // coarsest) * patch for side in (height, width))
+        return rows, columns
 
     def _batch_view(self, batch: Batch) -> View | None:
         if self.thumbnail is None or batch.photo is None or batch.box is None:

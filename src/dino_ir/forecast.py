@@ -1,0 +1,199 @@
+"""What a step of training will take, found by running it on tensors that have shapes and no numbers."""
+
+import math
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode  # what torch documents for estimates like these
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from dino_ir.catalog import build
+from dino_ir.contracts import Batch, Learner, Prior
+from dino_ir.errors import WeightsError
+from dino_ir.files.weights import find_weights
+from dino_ir.recipe import Phase, Recipe
+
+__all__ = ["Forecast", "forecast", "foresee", "matrix_rate"]
+
+
+class Forecast(NamedTuple):
+    """The most that a step of one phase takes."""
+
+    phase: int
+    held: int  # bytes of weights, their average, Adam's moments, and frozen priors
+    peak: int  # bytes of what comes and goes beside them, at the moment it is most
+    flops: int  # multiplications and additions of matrix products, convolutions and attention
+
+    @property
+    def memory(self) -> int:
+        """Bytes of both, without what libraries need for themselves."""
+        return self.held + self.peak
+
+
+def foresee(recipe: Recipe, device: str) -> Iterator[str]:
+    """Lines on what training a recipe takes on a device: parameters, missing weights, and each phase.
+
+    The time is what the operations take at the speed of large matrix products: no step is faster.
+
+    Raises:
+        RecipeError: a part of the recipe cannot be built.
+    """
+    learner = _build(recipe)
+    trained, frozen = (
+        sum(p.numel() for p in learner.parameters() if p.requires_grad == learns) for learns in (True, False)
+    )
+    yield f"{trained:,} parameters to train beside {frozen:,} frozen ones, {recipe.steps:,} steps"
+    for prior in learner.modules():
+        if isinstance(prior, Prior) and prior.pretrained is not None:
+            try:
+                find_weights(prior.pretrained)
+            except WeightsError as problem:
+                yield str(problem)
+    rate, room = matrix_rate(device, recipe.precision), _memory_of(device)
+    for each, phase in zip(forecast(recipe), recipe.phase):
+        seconds, gibibytes = each.flops / rate, each.memory / 2**30
+        fits = "" if each.memory < room else f", more than the {room / 2**30:.0f} GiB here"
+        yield (
+            f"phase.{each.phase}: {gibibytes:.1f} GiB{fits}; {each.flops / 1e12:.3g} TFLOP a step: at least "
+            f"{seconds:.2g} s here, {phase.steps * seconds / 3600:.2g} hours for its {phase.steps:,} steps"
+        )
+
+
+def forecast(recipe: Recipe) -> list[Forecast]:
+    """Foresee the dearest step of each phase: forward, backward, with the prior and every loss.
+
+    Nothing is computed and no weights are read, so networks of any size can be asked about. What an
+    allocator wastes and libraries keep comes on top.
+    """
+    learner = _build(recipe).train()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        learner.to_empty(device="cpu")
+        held = sum(_bytes(p) * (4 if p.requires_grad else 1) for p in learner.parameters())
+        return [
+            Forecast(number, held, *_step(learner, phase, recipe.precision == "bf16"))
+            for number, phase in enumerate(recipe.phase)
+        ]
+
+
+def matrix_rate(device: str, precision: str, seconds: float = 0.2) -> float:
+    """How many floating-point operations a second a device does in large matrix products.
+
+    Args:
+        device: torch's name for it.
+        precision: "bf16" or "fp32".
+        seconds: how long to try at least.
+    """
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    side = 8192 if device.startswith("cuda") else 1024
+    matrix = torch.randn(side, side, device=device, dtype=kind)
+    _finish(matrix @ matrix)
+    count, started = 0, time.perf_counter()
+    while (passed := time.perf_counter() - started) < seconds or not count:
+        _finish(matrix @ matrix)
+        count += 1
+    return 2 * side**3 * count / passed
+
+
+def _build(recipe: Recipe) -> Learner:
+    shelf, given = ("restorers", recipe.restorer) if recipe.restorer else ("learners", recipe.learner)
+    table: Mapping[str, Any] = given or {}
+    if "contrast" in table:  # the steps that compute it are the dearest
+        table = {**table, "contrast": {**table["contrast"], "start": 0, "every": 1}}
+    with torch.device("meta"):
+        return build(shelf, table)
+
+
+def _step(learner: Learner, phase: Phase, is_bf16: bool) -> tuple[int, int]:
+    """The peak of memory and the operations of one step."""
+    # Torch's own formula takes the channels of grouped convolutions for connected to each other.
+    own = {torch.ops.aten.convolution_backward: _convolution_backward}
+    ledger, counter = _Ledger(), FlopCounterMode(display=False, custom_mapping=own)
+    batch = _batch(phase, learner.thumbnail)
+    with ledger, counter:
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+            losses = learner.losses(batch, 0)
+        torch.stack(list(losses.values())).sum().backward()
+    learner.zero_grad(set_to_none=True)
+    images = sum(map(_bytes, (part for part in batch if part is not None)))
+    return ledger.peak + images, counter.get_total_flops()
+
+
+def _batch(phase: Phase, thumbnail: int | None) -> Batch:
+    crops = phase.batch * phase.crops
+    degraded, clean = (torch.empty(crops, 3, phase.crop, phase.crop) for _ in range(2))
+    degraded = degraded.to(memory_format=torch.channels_last)
+    if thumbnail is None:
+        return Batch(degraded, clean)
+    return Batch(degraded, clean, torch.empty(phase.batch, 3, thumbnail, thumbnail), torch.empty(crops, 4))
+
+
+def _memory_of(device: str) -> int:
+    """Bytes of memory that a device has in all."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class _Ledger(TorchDispatchMode):
+    """Counts the bytes of tensors that operations make, for as long as anything holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = {
+            id(part.untyped_storage()) for part in tree_leaves((args, kwargs)) if isinstance(part, Tensor)
+        }
+        made = func(*args, **(kwargs or {}))
+        for part in tree_leaves(made):
+            if isinstance(part, Tensor) and id(part.untyped_storage()) not in given:
+                self._note(part.untyped_storage())
+        return made
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._known:
+            return
+        self._known.add(storage)
+        size = storage.nbytes()
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._forget, size)
+
+    def _forget(self, size: int) -> None:
+        self.now -= size
+
+
+def _convolution_backward(
+    result: Sequence[int],
+    image: Sequence[int],
+    weight: Sequence[int],
+    *rest: Any,
+    out_shape: Any = None,
+) -> int:
+    """As many operations as forward, for the image's gradient and for the weight's, where it is wanted."""
+    is_transposed, wanted = rest[4], rest[7][:2]
+    return 2 * math.prod(image if is_transposed else result) * math.prod(weight[1:]) * sum(wanted)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _finish(result: Tensor) -> None:
+    """Wait until a device has done what it was told."""
+    result[0, 0].item()

@@ -1,0 +1,80 @@
+"""One run on several processes, as `torchrun` starts them: who is who, and what they agree on.
+
+Without torchrun everything here is of one process, and costs nothing.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+__all__ = ["any_of_them", "is_first", "joined", "mean_over_processes", "number_of_processes", "rows_of_this"]
+
+_PATIENCE = timedelta(hours=2)  # the first process validates while the others wait
+
+
+@contextmanager
+def joined(device: str) -> Generator[str]:
+    """Join the processes that torchrun started, if it did; yield the device that is this one's.
+
+    Args:
+        device: "cuda" becomes the GPU of this process's number on its machine; others stay.
+    """
+    if not _started_by_torchrun():
+        yield device
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=_PATIENCE)
+    try:
+        yield device
+    finally:
+        distributed.destroy_process_group()
+
+
+def number_of_processes() -> int:
+    """How many processes share the run."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes, prints and validates; also known outside of `joined`."""
+    return not _started_by_torchrun() or os.environ["RANK"] == "0"
+
+
+def rows_of_this(rows: int) -> range:
+    """The rows of a batch that this process works on: equal shares, in the order of the processes.
+
+    Args:
+        rows: of the whole batch; divides by the number of processes.
+    """
+    if number_of_processes() == 1:
+        return range(rows)
+    share = rows // number_of_processes()
+    first = share * distributed.get_rank()
+    return range(first, first + share)
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of each value over the processes."""
+    if number_of_processes() == 1:
+        return values
+    summed = values.clone()
+    distributed.all_reduce(summed)
+    return summed / number_of_processes()
+
+
+def any_of_them(says_yes: bool, device: str) -> bool:
+    """Whether any of the processes says yes; all must ask."""
+    if number_of_processes() == 1:
+        return says_yes
+    votes = torch.tensor(float(says_yes), device=device)
+    return bool(mean_over_processes(votes) > 0)
+
+
+def _started_by_torchrun() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1

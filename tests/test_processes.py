@@ -1,0 +1,123 @@
+"""Runs on two processes, as torchrun starts them: gloo, on this machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dino_ir import processes
+from dino_ir.files.images import Photo, write_photo
+from dino_ir.files.weights import read_weights
+
+RECIPE = """
+precision = "fp32"
+average = 0.5
+save_every = 2
+[restorer]
+name = "dino_ir"
+network = { name = "nafnet", width = 4, encoder = [1], middle = 1, decoder = [1] }
+prior = { name = "patch_color" }
+feature_fusion = { name = "pixel_semantic", channels = 4 }
+side = 32
+contrast = { blocks = [0], weights = [1.0], start = 1, every = 2 }
+[[phase]]
+steps = 4
+batch = 4
+crop = 16
+crops = 2
+region = 32
+lr = 1e-2
+[[data]]
+dataset = { name = "clean_folder", root = "photos" }
+degradation = { name = "gaussian_noise", sigma = [0, 50] }
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(5):
+        picture = torch.rand(3, 40, 48, generator=torch.Generator().manual_seed(number))
+        write_photo(tmp_path / f"photos/{number}.png", Photo(picture))
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def train(folder, run, *options, count=1):
+    """Run `dino-ir train`, by torchrun where there are several processes."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "--no-python"]
+    command = [
+        *([sys.executable, *torchrun] if count > 1 else []),
+        str(Path(sys.executable).with_name("dino-ir")),
+        *("train", str(folder / "recipe.toml"), "--data", str(folder), "-o", str(folder / run), *options),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def weights(folder, run):
+    return read_weights(folder / run / "weights.safetensors")[0]
+
+
+def assert_alike(first, second):
+    assert first.keys() == second.keys()
+    for name in first:  # stored in half precision, which rounds to 0.1 %; a step of Adam moves each by 0.01
+        torch.testing.assert_close(first[name], second[name], rtol=2e-3, atol=1e-5)
+
+
+def test_two_processes_train_what_one_does_and_one_goes_on_where_two_stopped(folder):
+    alone = train(folder, "alone")
+    together = train(folder, "together", "--max-minutes", "0", count=2)
+    assert (alone.returncode, together.returncode) == (0, 0), together.stderr
+    assert together.stdout.count("Stopped.") == together.stdout.count("Weights:") == 1
+    assert len((folder / "together/log.jsonl").read_text().splitlines()) == 1
+
+    on = train(folder, "together")
+
+    assert on.returncode == 0, on.stderr
+    assert_alike(weights(folder, "together"), weights(folder, "alone"))
+    steps = (folder / "together/log.jsonl").read_text().splitlines()
+    assert len(steps) == 4
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_one_stopped_and_where_two_did(folder):
+    assert train(folder, "alone").returncode == 0
+    for first, then in ((1, 2), (2, 2)):
+        run = f"{first}_{then}"
+        assert train(folder, run, "--max-minutes", "0", count=first).returncode == 0
+        assert train(folder, run, count=then).returncode == 0
+        assert_alike(weights(folder, run), weights(folder, "alone"))
+
+
+@pytest.mark.slow
+def test_machines_that_do_not_share_the_runs_folder_are_told(folder):
+    assert train(folder, "run", "--max-minutes", "0").returncode == 0
+    (folder / "recipe.toml").write_text(RECIPE)
+    script = folder / "apart.sh"  # the second process looks into a folder of its own
+    command = f'train {folder}/recipe.toml --data {folder} -o {folder}/run$([ "$RANK" = 0 ] || echo "$RANK")'
+    script.write_text(f"#!/bin/sh\nexec {Path(sys.executable).with_name('dino-ir')} {command}\n")
+    script.chmod(0o755)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
+
+    apart = subprocess.run(
+        [sys.executable, *torchrun, str(script)], capture_output=True, text=True, check=False
+    )
+
+    assert apart.returncode != 0
+    assert "let them share that folder" in apart.stderr
+
+
+def test_alone_nothing_is_shared(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with processes.joined("cpu") as device:
+        assert device == "cpu"
+        assert processes.number_of_processes() == 1
+        assert processes.is_first()
+        assert processes.rows_of_this(5) == range(5)
+        assert processes.mean_over_processes(torch.tensor([1.0, 3.0])).tolist() == [1.0, 3.0]
+        assert processes.any_of_them(True, device)
+        assert not processes.any_of_them(False, device)

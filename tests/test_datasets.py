@@ -34,14 +34,26 @@ def lay_out_pairs(root):
         save(root / "target" / name)
 
 
-LAYOUTS = {"clean_folder": lay_out_clean, "depth_folder": lay_out_depth, "paired_folder": lay_out_pairs}
-"""How to make the folder that a dataset reads by default; a new dataset adds its own."""
+def lay_out_published(root):
+    for name in ("b.png", "a.png", "sub/a.png"):
+        save(root / "our485" / "low" / name)
+        save(root / "our485" / "high" / name)
+    return {"set": "lol", "split": "train"}
+
+
+LAYOUTS = {
+    "clean_folder": lay_out_clean,
+    "depth_folder": lay_out_depth,
+    "paired_folder": lay_out_pairs,
+    "published": lay_out_published,
+}
+"""How to make the folder that a dataset reads by default; it returns the options that the dataset needs."""
 
 
 @pytest.fixture(params=catalog.names("datasets"))
 def table(request, tmp_path):
-    LAYOUTS[request.param](tmp_path)
-    return {"name": request.param, "root": str(tmp_path)}
+    options = LAYOUTS[request.param](tmp_path) or {}
+    return {"name": request.param, "root": str(tmp_path), **options}
 
 
 def items(dataset):

@@ -134,3 +134,14 @@ def test_the_same_seed_gives_the_same_sheet(tmp_path):
     one, again, other = (read_rgb(tmp_path / folder / "a.png") for folder in ("one", "again", "other"))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
+
+
+def test_a_published_set_that_is_not_whole_is_noted():
+    class Published(Pictures):
+        expected, found = 12_000, 2
+
+    sources = [Source(Published([pair("a", 20, 20)]), NOISE), Source(Pictures([pair("b", 20, 20)]), NOISE)]
+
+    notes = [finding.note for finding in inspect_sources(sources, make_recipe(crop=8))]
+
+    assert notes == ["; 2 are there of 12000 published", ""]

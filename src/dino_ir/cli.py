@@ -215,7 +215,7 @@ def check(
         validation = Validation.read(plan.validation, data, Path())
         problems = 0
         for finding in inspect_pictures(sources, plan, validation.benchmarks):
-            say(f"{finding.name}: {finding.readable} pictures")
+            say(f"{finding.name}: {finding.readable} pictures{finding.note}")
             for line in finding.problems:
                 say(f"  {line}", style="red")
             problems += len(finding.problems)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dino_ir.benchmark import Benchmark
 from dino_ir.catalog import build, find, names
-from dino_ir.contracts import Degradation
+from dino_ir.contracts import Dataset, Degradation
 from dino_ir.errors import DinoIRError, RecipeError
 from dino_ir.feed import Source, Stream, assemble
 from dino_ir.files.images import Photo, read_rgb, write_photo
@@ -41,6 +41,7 @@ class Finding(NamedTuple):
     name: str
     readable: int  # pictures that are fine
     problems: list[str]  # one line for each that is not
+    note: str = ""  # what is unusual and no problem, to follow the number
 
 
 def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
@@ -92,7 +93,8 @@ def inspect_sources(sources: Sequence[Source], recipe: Recipe) -> Iterator[Findi
             height, width = pair.clean.shape[-2:]
             if min(height, width) < crop:
                 problems.append(f"{pair.name} is {width}x{height}, too small to cut {crop}x{crop} from")
-        yield Finding(str(source.dataset), len(source.dataset) - len(problems), problems)
+        readable = len(source.dataset) - len(problems)
+        yield Finding(str(source.dataset), readable, problems, _note(source.dataset))
 
 
 def inspect_benchmarks(benchmarks: Mapping[str, tuple[Benchmark, int]]) -> Iterator[Finding]:
@@ -108,7 +110,7 @@ def inspect_benchmarks(benchmarks: Mapping[str, tuple[Benchmark, int]]) -> Itera
                 benchmark.images(index)
             except DinoIRError as problem:
                 problems.append(str(problem))
-        yield Finding(benchmark.title, count - len(problems), problems)
+        yield Finding(benchmark.title, count - len(problems), problems, _note(benchmark.dataset))
 
 
 def write_feed_sheet(sources: Sequence[Source], recipe: Recipe, path: Path, rows: int = 8) -> None:
@@ -147,6 +149,12 @@ def write_degraded_sheets(
             yield Result(photo, path, "failed", str(problem))
         else:
             yield Result(photo, path, "degraded", seconds=time.perf_counter() - started)
+
+
+def _note(dataset: Dataset) -> str:
+    """Where a published set is not whole, so many of how many are there."""
+    expected, found = (getattr(dataset, key, None) for key in ("expected", "found"))
+    return "" if expected in (None, found) else f"; {found} are there of {expected} published"
 
 
 def _needs_options(part: Callable[..., Any]) -> bool:

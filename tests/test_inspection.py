@@ -92,7 +92,7 @@ def test_pictures_of_benchmarks_that_cannot_be_read_are_named():
 
     (finding,) = inspect_benchmarks({"toy": (Benchmark("Toy", "denoise", pictures, NOISE), 2)})
 
-    assert finding == ("Toy", 1, ["a.png is broken"])
+    assert finding == ("Toy", 1, ["a.png is broken"], "")
 
 
 def test_a_zoom_asks_for_its_smallest_side_only():

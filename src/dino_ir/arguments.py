@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
+    "CompiledOption",
     "DataOption",
     "DegradationsOption",
     "DeviceOption",
@@ -74,6 +75,9 @@ SettingsOption = Annotated[
 ]
 StrengthOption = Annotated[
     float, typer.Option(min=0, max=1, help="0 gives the photo back, 1 restores fully.")
+]
+CompiledOption = Annotated[
+    bool, typer.Option("--compile", help="Compile the network's blocks: slow to start, then faster on a GPU.")
 ]
 InitOption = Annotated[
     str | None, typer.Option(metavar="NAME|FILE", help="Weights to start from, as far as they fit.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dino_ir.arguments import (
+    CompiledOption,
     DataOption,
     DegradationsOption,
     DeviceOption,
@@ -23,6 +24,7 @@ from dino_ir.arguments import (
     WeightsOption,
     out_option,
 )
+from dino_ir.ops.allocator import keep_freed_memory
 from dino_ir.terminal import console, plain_errors, progress_bar, say, share_cores, stop_on_signal
 from dino_ir.weight_commands import weight_verbs
 
@@ -58,6 +60,7 @@ app.add_typer(weight_verbs)
 def main(version: VersionOption = False) -> None:
     """Hold what is common to all verbs."""
     share_cores()
+    keep_freed_memory()
 
 
 @app.command()
@@ -97,19 +100,18 @@ def train(
     settings: SettingsOption = None,
     device: DeviceOption = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare batches.")] = 0,
+    compiled: CompiledOption = False,
     tensorboard: TensorboardOption = False,
 ) -> None:
     """Train what a recipe describes. Ctrl-C stops cleanly; the same command goes on later."""
     with plain_errors():
         from dino_ir.inference import find_device
-        from dino_ir.ops.allocator import keep_freed_memory
         from dino_ir.processes import is_first
         from dino_ir.recipe import Recipe
         from dino_ir.training import Run
         from dino_ir.training import train as train_recipe
         from dino_ir.validation import Validation
 
-        keep_freed_memory()
         plan = Recipe.read(recipe, settings or [])
         folder = out or Path("runs") / recipe.stem
         with progress_bar() as show, stop_on_signal() as stop:
@@ -119,6 +121,7 @@ def train(
                 init=init,
                 device=str(find_device(device)),
                 workers=workers,
+                compiled=compiled,
                 max_minutes=max_minutes,
                 stop=stop,
                 report=show,
@@ -287,15 +290,11 @@ def _report(results: "Iterable[Result]") -> None:
 
 def _load(weights: str, device: str) -> "Restorer":
     from dino_ir.inference import load
-    from dino_ir.ops.allocator import keep_freed_memory
 
-    keep_freed_memory()
     return load(weights, device)
 
 
 def _build(restorer: str) -> "Restorer":
     from dino_ir.catalog import build
-    from dino_ir.ops.allocator import keep_freed_memory
 
-    keep_freed_memory()
     return build("restorers", {"name": restorer}).eval()

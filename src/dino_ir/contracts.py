@@ -181,6 +181,10 @@ class Network(nn.Module):
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
         raise NotImplementedError
 
+    def blocks(self) -> list[nn.Module]:
+        """The modules it is made of again and again: what is worth compiling, one by one."""
+        return []
+
 
 # --- what is trained --------------------------------------------------------------------------
 

@@ -129,14 +129,19 @@ def assemble(
 
 def _degrade(group: Sequence[Sample], source: Source, device: str) -> tuple[Tensor, Tensor]:
     """The clean and the degraded regions of samples of one source and size, [N, 3, R, R] each."""
-    clean = to_float(torch.stack([sample.clean for sample in group]).to(device))
+    clean = to_float(_stack([sample.clean for sample in group], device))
     if source.degradation is None:
         given = [sample.degraded for sample in group if sample.degraded is not None]
-        return clean, to_float(torch.stack(given).to(device))
+        return clean, to_float(_stack(given, device))
     depths = [sample.depth for sample in group if sample.depth is not None]
-    depth = torch.stack(depths).to(device) if depths else None
+    depth = _stack(depths, device) if depths else None
     parameters = [sample.parameters for sample in group if sample.parameters is not None]
     return clean, source.degradation.apply(clean, parameters, depth)
+
+
+def _stack(pictures: Sequence[Tensor], device: str) -> Tensor:
+    """Stack on the device; from pinned memory, copies overlap with what the device computes."""
+    return torch.stack([picture.to(device, non_blocking=True) for picture in pictures])
 
 
 def _cut_region(

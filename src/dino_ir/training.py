@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from dino_ir.benchmark import with_root
 from dino_ir.catalog import build
-from dino_ir.contracts import Batch, Learner
+from dino_ir.contracts import Batch, Learner, Network
 from dino_ir.errors import DinoIRError, TrainingError, WeightsError
 from dino_ir.feed import Sample, Source, Stream, assemble, steps_from
 from dino_ir.files.checkpoint import read_checkpoint, write_checkpoint
@@ -48,6 +48,8 @@ class Run(NamedTuple):
         init: weights to start from, where no run is resumed; what they do not have keeps its random start.
         device: "cpu", "cuda", "cuda:N" or "mps".
         workers: processes that prepare batches; any number gives the same run.
+        compiled: compile the network's blocks, each for every size of its input: minutes at the start, and
+            the same run but for rounding.
         max_minutes: stop after the step that reaches it; a later call goes on.
         stop: asked after each step; True stops likewise.
         report: called after each step.
@@ -62,6 +64,7 @@ class Run(NamedTuple):
     init: str | Path | None = None
     device: str = "cpu"
     workers: int = 0
+    compiled: bool = False
     max_minutes: float = math.inf
     stop: Callable[[], bool] = lambda: False
     report: Callable[[Step], None] = lambda _: None
@@ -103,7 +106,7 @@ def _train(recipe: Recipe, run: Run) -> Outcome:
 
 def _silent(run: Run, device: str) -> Run:
     """What a process that is not the first one runs: the same steps, nothing said."""
-    return Run(run.folder, run.data, run.init, device, run.workers, run.max_minutes, run.stop)
+    return Run(run.folder, run.data, run.init, device, run.workers, run.compiled, run.max_minutes, run.stop)
 
 
 def _check_shares(recipe: Recipe) -> None:
@@ -128,6 +131,8 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
         init = {"init": {"name": str(run.init), "sha256": digest(find_weights(run.init))}}
     learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
     state = State(recipe, learner.to(run.device).train())
+    if run.compiled:
+        _compile(learner)
     run.folder.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
         saved = read_checkpoint(checkpoint)
@@ -140,6 +145,15 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
             f"the machines have different checkpoints in {run.folder}: let them share that folder"
         )
     return state, init
+
+
+def _compile(learner: Learner) -> None:
+    # Widths and crop sizes are each compiled for; by default torch gives up after eight.
+    torch._dynamo.config.recompile_limit = 64  # pyright: ignore[reportPrivateUsage] documented so
+    for part in learner.modules():
+        if isinstance(part, Network):
+            for block in part.blocks():
+                block.compile(dynamic=False)
 
 
 def _advance(state: State, sources: list[Source], run: Run, init: Mapping[str, Any]) -> None:
@@ -188,6 +202,7 @@ def batches(
         # libvips keeps threads, and a forked process would wait for threads that it does not have.
         multiprocessing_context="spawn" if run.workers else None,
         prefetch_factor=4 if run.workers else None,
+        pin_memory=torch.device(run.device).type == "cuda",
         worker_init_fn=_start_worker,
     )
     for load in loader:

@@ -77,6 +77,9 @@ class NAFNet(Network):
             x = guide(place, self.decoder[level](x))
         return degraded + self.to_image(x)
 
+    def blocks(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, _Block)]
+
     @staticmethod
     def options_of_official(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
         """Read the constructor's options from a checkpoint of the authors' code.

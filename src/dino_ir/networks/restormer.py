@@ -85,6 +85,9 @@ class Restormer(Network):
         pictures = degraded.split(self.colors, dim=1)
         return torch.cat([self._restore(picture, guide) for picture in pictures], dim=1)
 
+    def blocks(self) -> list[nn.Module]:
+        return [module for module in self.modules() if isinstance(module, _Block)]
+
     @staticmethod
     def options_of_official(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
         """Read the constructor's options from a checkpoint of the authors' code.

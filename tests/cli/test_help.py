@@ -66,7 +66,7 @@ def test_list_shows_a_shelf_or_all(call):
 def test_doctor_tells_versions(call):
     _code, output = call("doctor")
 
-    assert f"torch                    {torch.__version__}" in output.splitlines()
+    assert f"torch                    {torch.__version__.partition('+')[0]}" in output  # as pip has it
     assert re.search(r"^devices +cpu", output, re.MULTILINE)
 
 

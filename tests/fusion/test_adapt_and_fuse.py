@@ -1,5 +1,7 @@
 """Equation 5 of DINO-IR."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -48,6 +50,19 @@ def test_the_papers_scale_is_the_equation_by_the_letter():
     steered = fuse(1, features, View(maps, WHOLE))
     torch.testing.assert_close(steered[0].flatten(1), expected + features[0].flatten(1))
     assert not any("temperature" in name for name, _ in fuse.named_parameters())
+
+
+def test_unit_vectors_alone_weigh_channels_almost_alike_and_a_temperature_tells_them_apart():
+    def evenness(temperature):
+        torch.manual_seed(0)
+        fuse = AdaptAndFuse(channels=6, places=PLACES, temperature=temperature)
+        tokens, view = torch.randn(4, 6, 7, 8), View(torch.randn(4, 6, 3, 4), WHOLE.expand(4, 4))
+        attention = fuse.attention(0, tokens, view)
+        return torch.special.entr(attention).sum(dim=-1).mean() / math.log(4)
+
+    # Products of unit vectors lie within 1 of 0, so no weight is more than e^2 times another.
+    assert evenness(1.0) > 0.95
+    assert evenness(16.0) < 0.8
 
 
 def test_an_unknown_scale_is_refused():

@@ -29,6 +29,8 @@ class AdaptAndFuse(LevelFusion):
         starts_at_zero: whether a gain g on each channel, 0 at first, lets training start from the
             unguided network. Without it g = 1, the paper's letter.
         scale: "learned", or "paper" for 1 / sqrt(C), with the C of a group.
+        temperature: that a learned scale starts from. At 1, Restormer's, the softmax of products of unit
+            vectors is nearly even: every photo's guide is then the same until long training sharpens it.
 
     Raises:
         ValueError: an unknown scale.
@@ -40,7 +42,12 @@ class AdaptAndFuse(LevelFusion):
     """
 
     def __init__(
-        self, channels: int, places: Sequence[Place], starts_at_zero: bool = True, scale: str = "learned"
+        self,
+        channels: int,
+        places: Sequence[Place],
+        starts_at_zero: bool = True,
+        scale: str = "learned",
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if scale not in ("learned", "paper"):
@@ -52,7 +59,9 @@ class AdaptAndFuse(LevelFusion):
         self.to_key = nn.ModuleList(nn.Conv2d(width, width, 1, bias=False) for width in widths)
         is_learned = scale == "learned"
         self.temperature = (
-            nn.ParameterList(torch.ones(heads, 1, 1) for heads in self.heads) if is_learned else None
+            nn.ParameterList(torch.full((heads, 1, 1), float(temperature)) for heads in self.heads)
+            if is_learned
+            else None
         )
         self.gain = nn.ParameterList(torch.zeros(width) for width in widths) if starts_at_zero else None
 

@@ -68,27 +68,30 @@ def guidance_as_markdown(results: Mapping[str, Sequence[Examined]]) -> str:
 
 def _restore(restorer: DinoIR, degraded: Tensor, described: Tensor | None) -> Tensor:
     """Restore [3, H, W] by a map, or without one."""
-    padded = pad_to_multiple(degraded[None], restorer.multiple_of)
-    restored = (
-        restorer.network(padded)
-        if described is None
-        else restorer(padded, View(described, torch.tensor([[0.0, 0.0, 1.0, 1.0]])))
-    )
+    padded, box = _padded(restorer, degraded)
+    restored = restorer.network(padded) if described is None else restorer(padded, View(described, box))
     return crop_to(restored, (degraded.shape[-2], degraded.shape[-1]))[0]
 
 
 def _changes(restorer: DinoIR, degraded: Tensor, described: Tensor | None) -> list[float]:
     assert described is not None
-    view = View(described, torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
+    padded, box = _padded(restorer, degraded)
     changes: list[float] = []
 
     def guide(place: int, features: Tensor) -> Tensor:
-        steered = restorer.level_fusion(place, features, view)
+        steered = restorer.level_fusion(place, features, View(described, box))
         changes.append(((steered - features).square().mean() / features.square().mean()).sqrt().item())
         return steered
 
-    restorer.network(pad_to_multiple(degraded[None], restorer.multiple_of), guide=guide)
+    restorer.network(padded, guide=guide)
     return changes
+
+
+def _padded(restorer: DinoIR, degraded: Tensor) -> tuple[Tensor, Tensor]:
+    """The photo with sides that fit the network, and its box: what was added lies outside of the map."""
+    padded = pad_to_multiple(degraded[None], restorer.multiple_of)
+    bottom, right = (large / small for large, small in zip(padded.shape[-2:], degraded.shape[-2:]))
+    return padded, torch.tensor([[0.0, 0.0, bottom, right]])
 
 
 def _score(restored: Tensor, clean: Tensor) -> float:

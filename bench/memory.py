@@ -26,8 +26,7 @@ def main(path: str, number: str = "0", *settings: str) -> None:
     recipe = replace(recipe, phase=[phase])
     (foreseen,) = forecast(recipe)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    shelf, table = ("restorers", recipe.restorer) if recipe.restorer else ("learners", recipe.learner)
-    learner = build(shelf, {**(table or {})})
+    learner = build(*recipe.subject)
     crops = phase.batch * phase.crops
     degraded, clean = (torch.rand(crops, 3, phase.crop, phase.crop) for _ in range(2))
     side = learner.thumbnail

@@ -8,6 +8,10 @@ from PIL import Image
 from dino_ir import benchmark as benchmark_module
 from dino_ir.benchmark import Benchmark, benchmark_names, read_benchmark, read_benchmarks, with_root
 from dino_ir.contracts import Pair
+from dino_ir.degradations.chain import Chain
+from dino_ir.degradations.choice import Choice
+from dino_ir.degradations.gaussian_blur import GaussianBlur
+from dino_ir.degradations.gaussian_noise import GaussianNoise
 from dino_ir.errors import DataError, RecipeError
 
 SHIPPED = Path(benchmark_module.__file__).parent / "benchmarks"
@@ -60,6 +64,32 @@ def test_images_and_seeds_get_different_damage():
     amounts = {amount(0, 0), amount(0, 1), amount(1, 0), amount(1, 1)}
 
     assert len(amounts) == 4
+
+
+def test_the_damage_told_is_the_damage_done():
+    blur, noise = GaussianBlur(), GaussianNoise([5, 50])
+    benchmark = Benchmark("both", "mixture", PHOTOS, Chain([blur, Choice([noise])]), seed=4)
+
+    parts = benchmark.damage(1)
+
+    assert [part for part, _ in parts] == [blur, noise]
+    _, degraded, clean = benchmark.images(1)
+    done = clean[None]
+    for part, parameters in parts:
+        done = part.apply(done, [parameters])
+    assert torch.equal(done[0], degraded)
+
+
+def test_of_a_choice_only_the_one_that_was_drawn_is_told():
+    blur, noise = GaussianBlur(), GaussianNoise(25)
+
+    for weights, expected in (([1, 0], blur), ([0, 1], noise)):
+        benchmark = Benchmark("one", "mixture", PHOTOS, Choice([blur, noise], weights))
+        assert [part for part, _ in benchmark.damage(0)] == [expected]
+
+
+def test_no_damage_is_told_where_the_dataset_has_it():
+    assert Benchmark("pairs", "denoise", PHOTOS).damage(0) == []
 
 
 def test_a_dataset_without_damage_needs_a_degradation():

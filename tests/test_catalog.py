@@ -29,6 +29,16 @@ def test_refused_value_names_the_part():
         catalog.build("degradations", {"name": "gaussian_noise", "sigma": -1})
 
 
+def test_a_part_is_read_by_its_name_or_from_a_table():
+    assert catalog.read_table("haze") == {"name": "haze"}
+    assert catalog.read_table('{name="rain", strength="heavy"}') == {"name": "rain", "strength": "heavy"}
+
+
+def test_a_table_that_is_not_toml_is_refused():
+    with pytest.raises(RecipeError, match=r"\{name=\} is not a TOML table"):
+        catalog.read_table("{name=}")
+
+
 def test_inner_tables_are_parts_too():
     chain = catalog.build(
         "degradations",

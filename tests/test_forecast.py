@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dino_ir import forecast as forecasts
-from dino_ir.forecast import forecast, foresee, matrix_rate
+from dino_ir.forecast import forecast, foresee, matrix_rate, missing_weights
 from dino_ir.networks.restormer import Restormer
 from dino_ir.recipe import Recipe
 
@@ -111,22 +111,30 @@ def test_nothing_is_computed_so_that_size_does_not_matter():
     assert one(large, crop=128, batch=64).memory > 2**40
 
 
-def test_lines_name_parameters_missing_weights_and_what_does_not_fit(monkeypatch):
+GUIDED = {
+    "name": "dino_ir",
+    "network": NETWORK,
+    "prior": {"name": "dinov2", "size": "small", "weights": "missing.pth"},
+    "view": "grid",
+}
+
+
+def test_lines_tell_parameters_and_what_does_not_fit(monkeypatch):
     monkeypatch.setattr(forecasts, "matrix_rate", lambda *_: 1e9)
     monkeypatch.setattr(forecasts, "_memory_of", lambda _: 2**20)
-    guided = {
-        "name": "dino_ir",
-        "network": NETWORK,
-        "prior": {"name": "dinov2", "size": "small", "weights": "missing.pth"},
-        "view": "grid",
-    }
 
-    first, missing, phase = foresee(make_recipe(guided), "cpu")
+    first, phase = foresee(make_recipe(GUIDED), "cpu")
 
     assert "parameters to train beside 22,056,576 frozen ones, 10 steps" in first
-    assert "missing.pth" in missing
     assert ", more than the 0 GiB here; " in phase
-    assert phase.endswith("hours for its 10 steps")
+    assert phase.endswith(" hours for 10 steps")
+    assert "e+" not in phase
+
+
+def test_priors_without_weights_are_named():
+    assert missing_weights(make_recipe()) == []
+    (missing,) = missing_weights(make_recipe(GUIDED))
+    assert "missing.pth" in missing
 
 
 def test_the_rate_of_products_is_a_plausible_one():

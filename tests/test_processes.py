@@ -1,14 +1,17 @@
 """Runs on two processes, as torchrun starts them: gloo, on this machine."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from dino_ir import processes
+from dino_ir.errors import TrainingError
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.files.weights import read_weights
 
@@ -46,13 +49,16 @@ def folder(tmp_path):
     return tmp_path
 
 
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
+
+
 def train(folder, run, *options, count=1):
-    """Run `dino-ir train`, by torchrun where there are several processes."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", "--no-python"]
+    """Run `dino-ir train`, by torchrun where there are two processes."""
     command = [
-        *([sys.executable, *torchrun] if count > 1 else []),
+        *([sys.executable, *TORCHRUN] if count > 1 else []),
         str(Path(sys.executable).with_name("dino-ir")),
         *("train", str(folder / "recipe.toml"), "--data", str(folder), "-o", str(folder / run), *options),
+        *("--device", "cpu"),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -98,17 +104,77 @@ def test_machines_that_do_not_share_the_runs_folder_are_told(folder):
     assert train(folder, "run", "--max-minutes", "0").returncode == 0
     (folder / "recipe.toml").write_text(RECIPE)
     script = folder / "apart.sh"  # the second process looks into a folder of its own
-    command = f'train {folder}/recipe.toml --data {folder} -o {folder}/run$([ "$RANK" = 0 ] || echo "$RANK")'
+    command = f"train {folder}/recipe.toml --data {folder} --device cpu -o {folder}/run"
+    command += '$([ "$RANK" = 0 ] || echo "$RANK")'
     script.write_text(f"#!/bin/sh\nexec {Path(sys.executable).with_name('dino-ir')} {command}\n")
     script.chmod(0o755)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--no-python"]
 
     apart = subprocess.run(
-        [sys.executable, *torchrun, str(script)], capture_output=True, text=True, check=False
+        [sys.executable, *TORCHRUN, str(script)], capture_output=True, text=True, check=False
     )
 
     assert apart.returncode != 0
     assert "let them share that folder" in apart.stderr
+
+
+@pytest.mark.slow
+def test_what_stops_one_process_stops_all_in_one_sentence(folder):
+    for picture in list((folder / "photos").iterdir())[1:]:
+        picture.write_bytes(b"not a picture")
+
+    failed = train(folder, "run", count=2)
+
+    assert failed.returncode != 0
+    assert "is not an image that can be read" in failed.stderr
+    assert 'File "' not in failed.stderr.partition("ChildFailedError")[0].partition("torch/distributed")[0]
+    assert "Connection closed" not in failed.stderr
+
+
+@pytest.mark.slow
+def test_a_termination_signal_to_all_leaves_a_checkpoint(folder):
+    command = [sys.executable, *TORCHRUN, str(Path(sys.executable).with_name("dino-ir"))]
+    command += ["train", str(folder / "recipe.toml"), "--data", str(folder), "-o", str(folder / "run")]
+    command += ["--device", "cpu", "--workers", "1", "--set", "phase.0.steps=100000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = folder / "run/log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+
+    assert output.count("Stopped.") == 1
+    assert (folder / "run/checkpoint.pt").exists()
+
+
+def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
+    chosen = []
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("torch.cuda.set_device", chosen.append)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr(
+        processes.distributed, "init_process_group", lambda backend, timeout: chosen.append(backend)
+    )
+    monkeypatch.setattr(processes.distributed, "destroy_process_group", lambda: None)
+
+    with processes.joined("cuda:0") as device:
+        assert device == "cuda:1"
+
+    assert chosen == ["cuda:1", "nccl"]
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+
+    with (
+        pytest.raises(TrainingError, match="more processes than the 1 GPUs here: lower --nproc-per-node"),
+        processes.joined("cuda"),
+    ):
+        pass
 
 
 def test_alone_nothing_is_shared(monkeypatch):
@@ -120,4 +186,5 @@ def test_alone_nothing_is_shared(monkeypatch):
         assert processes.rows_of_this(5) == range(5)
         assert processes.mean_over_processes(torch.tensor([1.0, 3.0])).tolist() == [1.0, 3.0]
         assert processes.any_of_them(True, device)
+        assert processes.all_have(7, device)
         assert not processes.any_of_them(False, device)

@@ -199,7 +199,7 @@ def test_without_a_network_the_file_and_its_place_are_named(hub, caches, monkeyp
 
     assert str(caught.value) == (
         f"{NAME} cannot be fetched (no route to the hub): put dinov2_vits14_pretrain.pth into "
-        f"{caches}/torch/hub/checkpoints, or name a file by prior.weights=FILE in the recipe"
+        f"{caches}/torch/hub/checkpoints, or name a file by restorer.prior.weights=FILE in the recipe"
     )
 
 

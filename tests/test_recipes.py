@@ -16,11 +16,6 @@ RECIPES = sorted(FOLDER.glob("*.toml"))
 SHELVES = {"network": "networks", "prior": "priors"}
 
 
-def trained(recipe):
-    """The shelf and the table of what a recipe trains."""
-    return ("restorers", recipe.restorer) if recipe.restorer else ("learners", recipe.learner)
-
-
 def shrink(table):
     """The same system with the smallest network and prior, its contrast within three steps."""
     small = dict(table)
@@ -85,10 +80,31 @@ def test_the_header_says_how_to_train_it(path):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_header_says_what_it_costs_and_reached(path):
+    header = path.read_text().partition("seed")[0]
+
+    assert "# Cost: " in header
+    assert "not run here" in header.lower() or "score" in header.lower()
+
+
+def test_the_papers_model_has_the_parameters_of_its_reconstruction():
+    recipe = Recipe.read(FOLDER / "dino_ir_paper_4tasks.toml")
+
+    with torch.device("meta"):
+        restorer = build(*recipe.subject)
+
+    # Experts 2,360,832, gate 590,851, adaption and fusion 602,895, Restormer 26,126,644; DINOv2-B frozen.
+    counts = [
+        sum(p.numel() for p in restorer.parameters() if p.requires_grad is learns) for learns in (True, False)
+    ]
+    assert counts == [29_681_222, 86_580_480]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_part_of_it_builds(path, dataset):
     recipe = Recipe.read(path)
 
-    shelf, table = trained(recipe)
+    shelf, table = recipe.subject
 
     assert list(build(shelf, table).parameters())
     assert sources_of(recipe, dataset)
@@ -98,16 +114,21 @@ def test_every_part_of_it_builds(path, dataset):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_trains_three_steps_when_shrunk(path, dataset):
     recipe = Recipe.read(path)
-    shelf, table = trained(recipe)
+    shelf, table = recipe.subject
     phases = [shrink_phase(recipe.phase[index % len(recipe.phase)]) for index in range(3)]
     small = Recipe.parse(
-        {shelf[:-1]: shrink(table), "phase": phases, "data": recipe.data, "average": recipe.average},
+        {
+            **{
+                name: getattr(recipe, name) for name in ("average", "clip", "optimizer", "betas", "precision")
+            },
+            **{shelf[:-1]: shrink(table), "phase": phases, "data": recipe.data},
+        },
         path.name,
     )
     sources = sources_of(recipe, dataset)
     stream = Stream(sources, small)
 
-    state = State(small, build(*trained(small)).train())
+    state = State(small, build(*small.subject).train())
     for step in range(3):
         samples = [stream[step, row] for row in range(2)]
         values = state.advance(assemble(samples, sources, state.learner.thumbnail), "cpu")

@@ -11,11 +11,17 @@ __all__ = [
     "CompiledOption",
     "DataOption",
     "DegradationsOption",
+    "DepthOption",
     "DeviceOption",
+    "FormatOption",
     "InitOption",
+    "MaxPixelsOption",
     "MinutesOption",
+    "OverwriteOption",
+    "QualityOption",
     "RecipeArgument",
     "RestorerOption",
+    "ResultOption",
     "SettingsOption",
     "StrengthOption",
     "TensorboardOption",
@@ -23,9 +29,14 @@ __all__ = [
     "VersionOption",
     "WeightsOption",
     "out_option",
+    "read_depth",
+    "read_format",
     "read_tile",
     "show_version",
 ]
+
+
+_FORMATS = ("jpg", "png", "webp", "tif", "avif")
 
 
 def read_tile(text: str) -> int | str:
@@ -38,6 +49,28 @@ def read_tile(text: str) -> int | str:
         return text
     if not text.isdecimal() or int(text) < 1:
         raise typer.BadParameter(f"expected auto, off or a number of pixels, got {text!r}.")
+    return int(text)
+
+
+def read_format(text: str) -> str:
+    """Read a format option: the suffix of the files to write.
+
+    Raises:
+        typer.BadParameter: none of those listed in its help.
+    """
+    if text not in _FORMATS:
+        raise typer.BadParameter(f"expected {', '.join(_FORMATS)}, got {text!r}.")
+    return f".{text}"
+
+
+def read_depth(text: str) -> int:
+    """Read a depth option: 8 or 16 bits.
+
+    Raises:
+        typer.BadParameter: another number, or none.
+    """
+    if text not in ("8", "16"):
+        raise typer.BadParameter(f"expected 8 or 16, got {text!r}.")
     return int(text)
 
 
@@ -90,7 +123,10 @@ TensorboardOption = Annotated[
 ]
 RestorerOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Score a restorer that needs no weights instead: identity."),
+    typer.Option(
+        metavar="NAME|TABLE",
+        help='Score a restorer that needs no weights instead, such as wiener, or {name="bm3d", sigma=25}.',
+    ),
 ]
 DegradationsOption = Annotated[
     list[str] | None,
@@ -100,6 +136,25 @@ DegradationsOption = Annotated[
         help='Such as rain, or {name="rain", strength="heavy"}; may be repeated. Default: all.',
     ),
 ]
+FormatOption = Annotated[
+    Any,
+    typer.Option("--format", parser=read_format, metavar="|".join(_FORMATS), help="Default: the photo's."),
+]
+QualityOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=100,
+        help="Of JPEG, WebP and AVIF; 100 is without loss in the last two. Default: the photo's.",
+    ),
+]
+DepthOption = Annotated[
+    Any, typer.Option(parser=read_depth, metavar="8|16", help="Bits of a number. Default: the photo's.")
+]
+MaxPixelsOption = Annotated[
+    float, typer.Option("--max-pixels", min=1, help="Refuse larger photos before they are decoded.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 VersionOption = Annotated[
     bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
 ]
@@ -108,3 +163,9 @@ VersionOption = Annotated[
 def out_option(metavar: str, text: str) -> Any:
     """The option that says where results go."""
     return typer.Option("-o", "--out", metavar=metavar, help=text)
+
+
+ResultOption = Annotated[
+    Path | None,
+    out_option("OUT", "A file for one photo, or a folder. Default: NAME_restored.EXT beside each."),
+]

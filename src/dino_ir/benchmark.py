@@ -6,7 +6,7 @@ photos only, a `degradation` table. The ones that come with the package are in `
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,9 @@ from typing import Any, cast
 from torch import Tensor
 
 from dino_ir.catalog import build
-from dino_ir.contracts import Dataset, Degradation
+from dino_ir.contracts import Dataset, Degradation, Parameters
+from dino_ir.degradations.chain import Chain
+from dino_ir.degradations.choice import Choice
 from dino_ir.errors import DataError, RecipeError
 from dino_ir.ops.color import to_float
 from dino_ir.ops.random import seeded
@@ -47,13 +49,18 @@ class Benchmark:
         name, clean, degraded, depth = self.dataset[index]
         clean = to_float(clean)
         if self.degradation is not None:
-            rng = seeded(self.seed, index)
-            parameters = self.degradation.draw(rng)
+            parameters = self.degradation.draw(seeded(self.seed, index))
             depths = None if depth is None else depth[None]
             degraded = self.degradation.apply(clean[None], [parameters], depths)[0]
         if degraded is None:
             raise DataError(f"{name} has no degraded image, and {self.title!r} has no degradation")
         return name, to_float(degraded), clean
+
+    def damage(self, index: int) -> list[tuple[Degradation, Parameters]]:
+        """What image `index` suffers, one degradation after the other; empty if the dataset has it so."""
+        if self.degradation is None:
+            return []
+        return list(_parts(self.degradation, self.degradation.draw(seeded(self.seed, index))))
 
 
 def benchmark_names() -> list[str]:
@@ -127,6 +134,17 @@ def with_root(table: Mapping[str, Any], data: Path | None = None) -> dict[str, A
         return value
 
     return {key: complete(key, value) for key, value in table.items()}
+
+
+def _parts(degradation: Degradation, parameters: Parameters) -> Iterator[tuple[Degradation, Parameters]]:
+    """Look into degradations that are made of others, for those that do damage themselves."""
+    if isinstance(degradation, Chain):
+        for part, each in zip(degradation.degradations, parameters["parts"]):
+            yield from _parts(part, each)
+    elif isinstance(degradation, Choice):
+        yield from _parts(degradation.degradations[parameters["choice"]], parameters["part"])
+    else:
+        yield degradation, parameters
 
 
 def _find(name_or_path: str | Path) -> Path:

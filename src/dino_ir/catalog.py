@@ -7,12 +7,13 @@ the one class it exports. To add a part, add a file.
 import importlib
 import inspect
 import pkgutil
+import tomllib
 from collections.abc import Mapping
 from typing import Any, cast
 
 from dino_ir.errors import RecipeError
 
-__all__ = ["SHELVES", "build", "find", "names", "summary"]
+__all__ = ["SHELVES", "build", "find", "names", "read_table", "summary"]
 
 SHELVES = (
     "datasets",
@@ -86,6 +87,23 @@ def build(shelf: str, table: Mapping[str, Any]) -> Any:
         return part(**options)
     except (TypeError, ValueError) as problem:  # a value of the wrong type, or one the part refuses
         raise RecipeError(f"{shelf}/{table['name']}: {problem}") from problem
+
+
+def read_table(text: str) -> dict[str, Any]:
+    """The table of one part, from what a user calls it on a command line.
+
+    Args:
+        text: a name, such as "haze", or a TOML table with options: '{name="rain", strength="heavy"}'.
+
+    Raises:
+        RecipeError: a table that is not TOML.
+    """
+    if not text.startswith("{"):
+        return {"name": text}
+    try:
+        return tomllib.loads(f"table = {text}")["table"]
+    except tomllib.TOMLDecodeError as problem:
+        raise RecipeError(f"{text} is not a TOML table: {problem}") from None
 
 
 def _option(key: str, value: Any) -> Any:

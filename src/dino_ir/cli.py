@@ -11,11 +11,17 @@ from dino_ir.arguments import (
     CompiledOption,
     DataOption,
     DegradationsOption,
+    DepthOption,
     DeviceOption,
+    FormatOption,
     InitOption,
+    MaxPixelsOption,
     MinutesOption,
+    OverwriteOption,
+    QualityOption,
     RecipeArgument,
     RestorerOption,
+    ResultOption,
     SettingsOption,
     StrengthOption,
     TensorboardOption,
@@ -66,15 +72,16 @@ def main(version: VersionOption = False) -> None:
 @app.command()
 def restore(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, or folders of photos.")],
-    out: Annotated[
-        Path | None,
-        out_option("OUT", "A file for one photo, or a folder. Default: NAME_restored.EXT beside each."),
-    ] = None,
+    out: ResultOption = None,
     weights: WeightsOption = "default",
     device: DeviceOption = "auto",
     tile: TileOption = "auto",
     strength: StrengthOption = 1.0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
+    suffix: FormatOption = None,
+    quality: QualityOption = None,
+    depth: DepthOption = None,
+    max_pixels: MaxPixelsOption = 3e8,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Restore photos. Originals are never touched; a photo whose result exists is skipped.
 
@@ -83,8 +90,9 @@ def restore(
     with plain_errors():
         from dino_ir.photos import plan, restore_files
 
-        jobs = plan(paths, out)
-        _report(restore_files(_load(weights, device), jobs, tile, strength, overwrite))
+        jobs = plan(paths, out, suffix)
+        coding = {"quality": quality, "depth": depth, "max_pixels": max_pixels}
+        _report(restore_files(_load(weights, device), jobs, tile, strength, overwrite, **coding))
 
 
 @app.command()
@@ -157,12 +165,13 @@ def evaluate(
     """Score a restorer on benchmarks, beside the degraded input. Prints a Markdown table."""
     with plain_errors():
         from dino_ir.benchmark import benchmark_names, read_benchmarks
+        from dino_ir.catalog import build, read_table
         from dino_ir.evaluation import METRICS, as_markdown, write_results
         from dino_ir.evaluation import evaluate as score_benchmark
 
         names = benchmark_names() if benchmarks == ["all"] else benchmarks
         read = read_benchmarks(names, data)
-        subject = _build(restorer) if restorer else _load(weights, device)
+        subject = build("restorers", read_table(restorer)).eval() if restorer else _load(weights, device)
         results = {}
         for name, benchmark in read.items():
             with console.status(name):
@@ -201,10 +210,10 @@ def check(
 ) -> None:
     """Foresee memory and time, look at every picture a recipe names, and write a sheet of what is seen.
 
-    The exit code is 1 if a picture cannot be used, and 2 if the recipe is wrong.
+    The exit code is 1 if a picture cannot be used or weights are missing, and 2 if the recipe is wrong.
     """
     with plain_errors():
-        from dino_ir.forecast import foresee
+        from dino_ir.forecast import foresee, missing_weights
         from dino_ir.inference import find_device
         from dino_ir.inspection import inspect_pictures, write_feed_sheet
         from dino_ir.recipe import Recipe
@@ -214,14 +223,16 @@ def check(
         plan = Recipe.read(recipe, settings or [])
         for line in foresee(plan, str(find_device(device))):
             say(line)
+        problems = missing_weights(plan)
+        for line in problems:
+            say(line, style="red")
         sources = build_sources(plan, data)
-        validation = Validation.read(plan.validation, data, Path())
-        problems = 0
-        for finding in inspect_pictures(sources, plan, validation.benchmarks):
+        benchmarks = Validation.read(plan.validation, data, Path()).benchmarks
+        for finding in inspect_pictures(sources, plan, benchmarks):
             say(f"{finding.name}: {finding.readable} pictures{finding.note}")
             for line in finding.problems:
                 say(f"  {line}", style="red")
-            problems += len(finding.problems)
+            problems += finding.problems
         if not problems:
             sheet = out or Path(f"{recipe.stem}_check.png")
             write_feed_sheet(sources, plan, sheet)
@@ -292,9 +303,3 @@ def _load(weights: str, device: str) -> "Restorer":
     from dino_ir.inference import load
 
     return load(weights, device)
-
-
-def _build(restorer: str) -> "Restorer":
-    from dino_ir.catalog import build
-
-    return build("restorers", {"name": restorer}).eval()

@@ -26,6 +26,7 @@ __all__ = [
     "Place",
     "Prior",
     "Restorer",
+    "Truth",
     "View",
     "no_guide",
 ]
@@ -220,10 +221,25 @@ class Learner(nn.Module):
         return self
 
 
+class Truth(NamedTuple):
+    """What only a benchmark knows of an image."""
+
+    clean: Tensor  # [3, H, W]
+    damage: Sequence[tuple[Degradation, Parameters]] = ()  # one after the other; () where unknown
+
+
 class Restorer(Learner):
     """A whole system: it restores images, and can be trained to."""
 
     multiple_of: int  # both sides of the input must divide by this
+    works_in_tiles: ClassVar[bool] = True  # False: it must have the whole photo at once
+
+    def told(self, truth: Truth) -> "Restorer":
+        """What restores the one image that the truth is about; itself, if the truth is of no use to it.
+
+        Only classics that are allowed to know more than the photo use it.
+        """
+        return self
 
     def look(self, photo: Tensor) -> Tensor | None:
         """Describe whole photos [B, 3, H, W] once, for `View.map`; None if pieces need no context."""

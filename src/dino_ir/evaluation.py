@@ -4,7 +4,7 @@ import csv
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dino_ir.benchmark import Benchmark
 from dino_ir.catalog import build, names
-from dino_ir.contracts import Metric, Restorer
+from dino_ir.contracts import Metric, Restorer, Truth
 from dino_ir.inference import restore
 from dino_ir.ops.color import round_to_8_bits
 
@@ -36,12 +36,16 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one image, restored and as it came, and the seconds that restoring took."""
+    """The scores of one image, restored and as it came, and the seconds that restoring took.
+
+    `is_told`: the restorer used what only a benchmark knows.
+    """
 
     image: str
     scores: dict[str, float]
     input_scores: dict[str, float]
     seconds: float
+    is_told: bool = False
 
 
 def evaluate(
@@ -52,12 +56,17 @@ def evaluate(
 ) -> Iterator[Row]:
     """Restore and score every image of a benchmark, one row each, in order.
 
+    All restorers get the same degraded images; before each, those that can use it are told the truth.
+
     Args:
-        tile: as in `inference.restore`.
+        tile: as in `inference.restore`; a restorer that does not work in tiles gets the whole photo.
     """
+    tile = tile if restorer.works_in_tiles else "off"
     for index in range(len(benchmark.dataset)):
-        row, _ = restore_and_score(restorer, *benchmark.images(index), metrics, tile)
-        yield row
+        name, degraded, clean = benchmark.images(index)
+        told = restorer.told(Truth(clean, benchmark.damage(index)))
+        row, _ = restore_and_score(told, name, degraded, clean, metrics, tile)
+        yield replace(row, is_told=told is not restorer)
 
 
 def restore_and_score(
@@ -91,18 +100,20 @@ def mean(rows: Sequence[Row]) -> Row:
         return {name: fmean(table[name] for table in tables) for name in tables[0]}
 
     scores, input_scores = average([row.scores for row in rows]), average([row.input_scores for row in rows])
-    return Row("mean", scores, input_scores, fmean(row.seconds for row in rows))
+    seconds = fmean(row.seconds for row in rows)
+    return Row("mean", scores, input_scores, seconds, is_told=any(row.is_told for row in rows))
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write a CSV file, one line per image: its name, scores, input scores and seconds."""
+    """Write a CSV file, one line per image: its name, scores, input scores, seconds, and told (yes or no)."""
     with path.open("w", newline="", encoding="utf-8") as file:
         names = list(rows[0].scores)
         writer = csv.writer(file)
-        writer.writerow(["image", *names, *(f"input_{name}" for name in names), "seconds"])
+        writer.writerow(["image", *names, *(f"input_{name}" for name in names), "seconds", "told"])
         for row in rows:
             numbers = [*(row.scores[name] for name in names), *(row.input_scores[name] for name in names)]
-            writer.writerow([row.image, *(f"{number:.6f}" for number in numbers), f"{row.seconds:.3f}"])
+            told = "yes" if row.is_told else "no"
+            writer.writerow([row.image, *(f"{number:.6f}" for number in numbers), f"{row.seconds:.3f}", told])
 
 
 def write_results(results: Mapping[str, Sequence[Row]], table: str, folder: Path) -> None:
@@ -120,14 +131,18 @@ def write_results(results: Mapping[str, Sequence[Row]], table: str, folder: Path
 
 
 def as_markdown(results: Mapping[str, Sequence[Row]]) -> str:
-    """A table, one line per title: how many images, then input, restored and gain by every metric."""
+    """A table, one line per title: how many images, then input, restored and gain by every metric.
+
+    The title says so where the restorer was told what only a benchmark knows.
+    """
     names = list(next(iter(results.values()))[0].scores)
     heads = [f"{word} {name.upper()}" for name in names for word in ("input", "restored", "gain in")]
     lines = [["benchmark", "images", *heads], ["---", *["---:"] * (len(heads) + 1)]]
     for title, rows in results.items():
         average = mean(rows)
         cells = [_cells(name, average.input_scores[name], average.scores[name]) for name in names]
-        lines.append([title, str(len(rows)), *(cell for three in cells for cell in three)])
+        mark = " (restorer told)" if average.is_told else ""
+        lines.append([title + mark, str(len(rows)), *(cell for three in cells for cell in three)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -20,7 +20,7 @@ from dino_ir.errors import WeightsError
 from dino_ir.files.weights import find_weights
 from dino_ir.recipe import Phase, Recipe
 
-__all__ = ["Forecast", "forecast", "foresee", "matrix_rate"]
+__all__ = ["Forecast", "forecast", "foresee", "matrix_rate", "missing_weights"]
 
 
 class Forecast(NamedTuple):
@@ -38,9 +38,10 @@ class Forecast(NamedTuple):
 
 
 def foresee(recipe: Recipe, device: str) -> Iterator[str]:
-    """Lines on what training a recipe takes on a device: parameters, missing weights, and each phase.
+    """Lines on what training a recipe takes on a device: parameters, then memory and time of each phase.
 
-    The time is what the operations take at the speed of large matrix products: no step is faster.
+    The time is that of the operations at the speed of large matrix products, measured for a moment: what
+    a network does besides and a busy machine make it longer.
 
     Raises:
         RecipeError: a part of the recipe cannot be built.
@@ -50,20 +51,27 @@ def foresee(recipe: Recipe, device: str) -> Iterator[str]:
         sum(p.numel() for p in learner.parameters() if p.requires_grad == learns) for learns in (True, False)
     )
     yield f"{trained:,} parameters to train beside {frozen:,} frozen ones, {recipe.steps:,} steps"
-    for prior in learner.modules():
+    rate, room = matrix_rate(device, recipe.precision), _memory_of(device)
+    for each, phase in zip(forecast(recipe), recipe.phase):
+        seconds, hours = each.flops / rate, phase.steps * each.flops / rate / 3600
+        fits = "" if each.memory < room else f", more than the {room / 2**30:.0f} GiB here"
+        teraflops, pace, whole = map(_two_digits, (each.flops / 1e12, seconds, hours))
+        yield (
+            f"phase.{each.phase}: {each.memory / 2**30:.1f} GiB{fits}; {teraflops} TFLOP a step: from {pace} s "
+            f"here, {whole} hours for {phase.steps:,} steps"
+        )
+
+
+def missing_weights(recipe: Recipe) -> list[str]:
+    """A sentence for each prior of a recipe whose weights are not on this machine."""
+    missing: list[str] = []
+    for prior in _build(recipe).modules():
         if isinstance(prior, Prior) and prior.pretrained is not None:
             try:
                 find_weights(prior.pretrained)
             except WeightsError as problem:
-                yield str(problem)
-    rate, room = matrix_rate(device, recipe.precision), _memory_of(device)
-    for each, phase in zip(forecast(recipe), recipe.phase):
-        seconds, gibibytes = each.flops / rate, each.memory / 2**30
-        fits = "" if each.memory < room else f", more than the {room / 2**30:.0f} GiB here"
-        yield (
-            f"phase.{each.phase}: {gibibytes:.1f} GiB{fits}; {each.flops / 1e12:.3g} TFLOP a step: at least "
-            f"{seconds:.2g} s here, {phase.steps * seconds / 3600:.2g} hours for its {phase.steps:,} steps"
-        )
+                missing.append(str(problem))
+    return missing
 
 
 def forecast(recipe: Recipe) -> list[Forecast]:
@@ -102,8 +110,7 @@ def matrix_rate(device: str, precision: str, seconds: float = 0.2) -> float:
 
 
 def _build(recipe: Recipe) -> Learner:
-    shelf, given = ("restorers", recipe.restorer) if recipe.restorer else ("learners", recipe.learner)
-    table: Mapping[str, Any] = given or {}
+    shelf, table = recipe.subject
     if "contrast" in table:  # the steps that compute it are the dearest
         table = {**table, "contrast": {**table["contrast"], "start": 0, "every": 1}}
     with torch.device("meta"):
@@ -188,6 +195,10 @@ def _convolution_backward(
     """As many operations as forward, for the image's gradient and for the weight's, where it is wanted."""
     is_transposed, wanted = rest[4], rest[7][:2]
     return 2 * math.prod(image if is_transposed else result) * math.prod(weight[1:]) * sum(wanted)
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,g}"
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -14,6 +14,7 @@ from dino_ir.contracts import Restorer, View
 from dino_ir.errors import DinoIRError, ImageError, WeightsError
 from dino_ir.files.images import read_photo
 from dino_ir.files.weights import fill_priors, find_weights, learned, read_weights
+from dino_ir.ops.color import to_linear, to_srgb
 from dino_ir.ops.kinds import copy_image, open_image
 from dino_ir.ops.pad import crop_to, pad_to_multiple
 from dino_ir.ops.tile import add_tile, cut_tiles, piece_of
@@ -91,7 +92,8 @@ def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: 
             [H, W, 3] of uint8, uint16, or floats in [0, 1]; a PIL image; or a path, which comes back
             as an array [H, W, 3]. Any height and width from 1.
         tile: side of the tiles in pixels, "off" for the whole image at once, or "auto".
-        strength: 0 gives the image back bit for bit, 1 restores fully; between, the two are blended.
+        strength: 0 gives the image back bit for bit, 1 restores fully; between, the light of the two
+            is blended, as sRGB encodes it.
 
     Raises:
         ImageError: an image, a tile or a strength that is none of these, or a result with NaN.
@@ -105,8 +107,8 @@ def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: 
     restored = _restore_batch(restorer, degraded, tile)
     if not restored.isfinite().all():
         raise ImageError("the restorer gave values that are not numbers; try other weights or device='cpu'")
-    if strength < 1:
-        restored = degraded.to(restored).lerp(restored, strength)
+    if strength < 1:  # in amounts of light, as two exposures would
+        restored = to_srgb(to_linear(degraded.to(restored)).lerp(to_linear(restored), strength))
     return close(restored.clamp(0, 1))
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dino_ir.benchmark import Benchmark
-from dino_ir.catalog import build, find, names
+from dino_ir.catalog import build, find, names, read_table
 from dino_ir.contracts import Dataset, Degradation
-from dino_ir.errors import DinoIRError, RecipeError
+from dino_ir.errors import DinoIRError
 from dino_ir.feed import Source, Stream, assemble
 from dino_ir.files.images import Photo, read_rgb, write_photo
 from dino_ir.ops.color import to_float
@@ -48,7 +47,7 @@ def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
     """Degradations by what they were called: names, or TOML tables with options.
 
     Args:
-        texts: such as "haze" or '{name="rain", strength="heavy"}'; None takes all that need no options.
+        texts: each as in `catalog.read_table`; None takes all that need no options.
 
     Raises:
         RecipeError: not TOML, an unknown name, or an option that it does not take.
@@ -56,14 +55,7 @@ def read_degradations(texts: Sequence[str] | None) -> dict[str, Degradation]:
     if texts is None:
         free = [name for name in names("degradations") if not _needs_options(find("degradations", name))]
         return {name: build("degradations", {"name": name}) for name in free}
-    degradations: dict[str, Degradation] = {}
-    for text in texts:
-        try:
-            table = tomllib.loads(f"table = {text}")["table"] if text.startswith("{") else {"name": text}
-        except tomllib.TOMLDecodeError as problem:
-            raise RecipeError(f"{text} is not a TOML table: {problem}") from None
-        degradations[text] = build("degradations", table)
-    return degradations
+    return {text: build("degradations", read_table(text)) for text in texts}
 
 
 def inspect_pictures(
@@ -75,13 +67,17 @@ def inspect_pictures(
 
 
 def inspect_sources(sources: Sequence[Source], recipe: Recipe) -> Iterator[Finding]:
-    """Read every picture of every dataset; name those that cannot be read or are too small to crop.
+    """Read every picture of every dataset, once; name those that cannot be read or are too small to crop.
 
     Raises:
         DataError: photos that are clean and stay so.
     """
     crop = max(phase.smallest_cut for phase in recipe.phase)
+    seen: list[Dataset] = []
     for source in sources:
+        if source.degradation is not None and source.dataset in seen:
+            continue
+        seen.append(source.dataset)
         problems: list[str] = []
         for index in range(len(source.dataset)):
             try:

@@ -11,7 +11,17 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-__all__ = ["any_of_them", "is_first", "joined", "mean_over_processes", "number_of_processes", "rows_of_this"]
+from dino_ir.errors import TrainingError
+
+__all__ = [
+    "all_have",
+    "any_of_them",
+    "is_first",
+    "joined",
+    "mean_over_processes",
+    "number_of_processes",
+    "rows_of_this",
+]
 
 _PATIENCE = timedelta(hours=2)  # the first process validates while the others wait
 
@@ -21,19 +31,26 @@ def joined(device: str) -> Generator[str]:
     """Join the processes that torchrun started, if it did; yield the device that is this one's.
 
     Args:
-        device: "cuda" becomes the GPU of this process's number on its machine; others stay.
+        device: "cuda", with any number, becomes the GPU of this process's number on its machine; others stay.
+
+    Raises:
+        TrainingError: there are fewer GPUs than processes.
     """
     if not _started_by_torchrun():
         yield device
         return
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if device.startswith("cuda"):
+        number, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if number >= there:
+            raise TrainingError(
+                f"there are more processes than the {there} GPUs here: lower --nproc-per-node"
+            )
+        device = f"cuda:{number}"
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=_PATIENCE)
-    try:
-        yield device
-    finally:
-        distributed.destroy_process_group()
+    yield device
+    # Not after an error: the others may be waiting for this process, and it would wait for them.
+    distributed.destroy_process_group()
 
 
 def number_of_processes() -> int:
@@ -76,5 +93,14 @@ def any_of_them(says_yes: bool, device: str) -> bool:
     return bool(mean_over_processes(votes) > 0)
 
 
+def all_have(number: int, device: str) -> bool:
+    """Whether the processes have the same number; all must ask."""
+    if number_of_processes() == 1:
+        return True
+    ends = torch.tensor([number, -number], device=device)
+    distributed.all_reduce(ends, distributed.ReduceOp.MAX)
+    return int(ends.sum()) == 0
+
+
 def _started_by_torchrun() -> bool:
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from dino_ir.errors import WeightsError
 
-__all__ = ["Published", "fetch", "find_published", "need_published", "published", "verify"]
+__all__ = ["PublishedWeights", "fetch", "find_published", "need_published", "published", "verify"]
 
 _LIST = Path(__file__).parent / "weights" / "published.toml"
 
 
-class Published(NamedTuple):
+class PublishedWeights(NamedTuple):
     """Weights that others published, of which the package holds no copy."""
 
     repository: str  # on huggingface.co
@@ -28,10 +28,10 @@ class Published(NamedTuple):
     source: str
 
 
-def published() -> dict[str, Published]:
+def published() -> dict[str, PublishedWeights]:
     """The published weights there are, by name."""
     tables = tomllib.loads(_LIST.read_text(encoding="utf-8"))
-    return {name: Published(**table) for name, table in tables.items()}
+    return {name: PublishedWeights(**table) for name, table in tables.items()}
 
 
 def find_published(name: str) -> Path | None:
@@ -60,7 +60,7 @@ def need_published(name: str) -> Path:
     if path is None:
         raise WeightsError(
             f"{name} is not on this machine: run dino-ir weights fetch {name}, "
-            "or name a file by prior.weights"
+            "or name a file by restorer.prior.weights"
         )
     return path
 
@@ -108,7 +108,7 @@ def _download(name: str) -> Path:
         reason = next(iter(str(problem).splitlines()), type(problem).__name__)
         raise WeightsError(
             f"{name} cannot be fetched ({reason}): put {entry.official} into {_torch_hub()}, "
-            "or name a file by prior.weights=FILE in the recipe"
+            "or name a file by restorer.prior.weights=FILE in the recipe"
         ) from None
     if (path.stat().st_size, _digest(path)) != (stated.size, stated.etag):
         raise WeightsError(
@@ -118,7 +118,7 @@ def _download(name: str) -> Path:
     return path
 
 
-def _entry(name: str) -> Published:
+def _entry(name: str) -> PublishedWeights:
     known = published()
     if name not in known:
         raise WeightsError(f"no published weights {name!r}; there are: {', '.join(known)}")

@@ -177,6 +177,11 @@ class Recipe:
         _check_tables("validation", self.validation, _VALIDATION, "benchmark")
 
     @property
+    def subject(self) -> tuple[str, Table]:
+        """What is trained: its shelf and its table."""
+        return ("restorers", self.restorer) if self.restorer is not None else ("learners", self.learner or {})
+
+    @property
     def steps(self) -> int:
         """Optimizer steps of the whole run."""
         return sum(phase.steps for phase in self.phase)

@@ -59,10 +59,10 @@ class State:
         ):
             losses = self._losses(batch, self.step)
         terms = torch.stack(list(losses.values()))
-        values = dict(zip(losses, mean_over_processes(terms.detach()).tolist()))
-        self._expect_finite("loss", sum(values.values()), values)
         self.optimizer.zero_grad(set_to_none=True)
         terms.sum().backward()
+        values = dict(zip(losses, mean_over_processes(terms.detach()).tolist()))
+        self._expect_finite("loss", sum(values.values()), values)
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip).item()
         self._expect_finite("gradient", norm, values)  # a step along it would leave no weight a number
         self.optimizer.step()
@@ -84,11 +84,12 @@ class State:
             self.learner.train()
 
     def dump(self) -> dict[str, Any]:
-        """All that `resume` needs."""
+        """All that `resume` needs; priors with published weights are in files of their own."""
+        state, frozen = self.learner.state_dict(), self._frozen()
         return {
             "step": self.step,
             "recipe": asdict(self.recipe),
-            "learner": self.learner.state_dict(),
+            "learner": {key: value for key, value in state.items() if key not in frozen},
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
         }
@@ -107,9 +108,16 @@ class State:
                 "choose another folder with -o, or delete it"
             )
         self.step = saved["step"]
-        self.learner.load_state_dict(saved["learner"])
+        learner = self.learner.state_dict()
+        self.learner.load_state_dict({key: learner[key] for key in self._frozen()} | saved["learner"])
         self.optimizer.load_state_dict(saved["optimizer"])
         _copy(saved["average"], self.average)
+
+    def _frozen(self) -> set[str]:
+        """Names of what the priors that have files of their own hold."""
+        parts = self.learner.named_modules()
+        priors = {f"{name}." for name, part in parts if isinstance(part, Prior) and part.pretrained}
+        return {key for key in self.learner.state_dict() if key.startswith(tuple(priors))}
 
     def _expect_finite(self, name: str, value: float, losses: Mapping[str, float]) -> None:
         if not math.isfinite(value):
@@ -148,9 +156,9 @@ def _shared(learner: Learner) -> Callable[[Batch, int], dict[str, Tensor]]:
     module = _Losses(learner)
     frozen = {name for name, part in module.named_modules() if isinstance(part, Prior)}
     ignored = [key for key in module.state_dict() if any(key.startswith(f"{name}.") for name in frozen)]
-    # Its name has an underscore, but it is torch's documented way to leave parameters out.
+    # Its name has an underscore, but torch's own guide leaves parameters out by it.
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, ignored)  # pyright: ignore
-    return DistributedDataParallel(module, broadcast_buffers=False)
+    return DistributedDataParallel(module)
 
 
 def _move(batch: Batch, device: str) -> Batch:

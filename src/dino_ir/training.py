@@ -23,7 +23,7 @@ from dino_ir.files.checkpoint import read_checkpoint, write_checkpoint
 from dino_ir.files.journal import Journal
 from dino_ir.files.weights import digest, fill_priors, find_weights, learned, read_weights, write_weights
 from dino_ir.pace import Clock, Step
-from dino_ir.processes import any_of_them, is_first, joined, mean_over_processes, number_of_processes
+from dino_ir.processes import all_have, any_of_them, is_first, joined, number_of_processes
 from dino_ir.recipe import Recipe
 from dino_ir.run_state import State
 
@@ -91,6 +91,8 @@ def train(recipe: Recipe, run: Run) -> Outcome:
 
 def _train(recipe: Recipe, run: Run) -> Outcome:
     _check_shares(recipe)
+    # By default, a GPU's convolutions round what is called fp32 to 10 bits.
+    torch.backends.cudnn.allow_tf32 = recipe.precision != "fp32"
     state, init = _begin(recipe, run)
     sources = build_sources(recipe, run.data)
     for source in sources:
@@ -140,7 +142,7 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
         init = {"init": saved["init"]} if "init" in saved else {}
         if run.init:
             run.tell(f"the run in {run.folder} goes on; {run.init} is not read again")
-    if mean_over_processes(torch.tensor(float(state.step), device=run.device)) != state.step:
+    if not all_have(state.step, run.device):
         raise TrainingError(
             f"the machines have different checkpoints in {run.folder}: let them share that folder"
         )
@@ -179,7 +181,9 @@ def _keep(state: State, run: Run, stopping: bool, init: Mapping[str, Any]) -> Ma
         write_checkpoint(run.folder / CHECKPOINT, {**state.dump(), **init})
     if not done and state.step % recipe.validate_every:
         return {}
-    with state.averaged():
+    # Photos have any size, and compiling for each takes longer than restoring it.
+    eager = torch.compiler.set_stance("force_eager") if run.compiled else nullcontext()
+    with state.averaged(), eager:
         return run.validate(state.learner.product(), state.step)
 
 
@@ -206,15 +210,15 @@ def batches(
         worker_init_fn=_start_worker,
     )
     for load in loader:
-        if isinstance(load, DinoIRError):
-            raise load
+        if any_of_them(isinstance(load, DinoIRError), run.device):  # all leave together
+            raise load if isinstance(load, DinoIRError) else TrainingError("another process could not go on")
+        assert not isinstance(load, DinoIRError)
         yield finish(load, device=run.device) if on_device else load
 
 
 def build_learner(recipe: Recipe) -> Learner:
     """The restorer or learner a recipe names, its priors filled with their trained weights."""
-    shelf, table = next(iter(_tables(recipe).items()))
-    return fill_priors(build(f"{shelf}s", table))
+    return fill_priors(build(*recipe.subject))
 
 
 def build_sources(recipe: Recipe, data: Path | None) -> list[Source]:
@@ -274,4 +278,5 @@ def _as_it_is(load: Load) -> Load:
 
 def _start_worker(_worker: int) -> None:
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the main process decides
+    for each in (signal.SIGINT, signal.SIGTERM):  # terminals and torchrun tell all; the main process decides
+        signal.signal(each, signal.SIG_IGN)

@@ -73,8 +73,11 @@ def import_weights(
 
         if out.exists():
             raise WeightsError(f"{out} exists; give another name, or delete it")
+        if not file.is_file():
+            raise WeightsError(f"{file} does not exist; give a checkpoint that the authors published")
+        weights = read_published(file)
         try:
-            table = convert(read_published(file), out, file.name)
+            table = convert(weights, out, file.name)
         except (WeightsError, RecipeError) as problem:
             raise WeightsError(f"{file}: {problem}") from None
         network = table["restorer"]["network"]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dino_ir.analysis.guidance import GUIDES, Examined, examine, guidance_as_markdown
+from dino_ir.analysis.guidance import GUIDES, Steered, examine, guidance_as_markdown
 from dino_ir.benchmark import Benchmark
 from dino_ir.catalog import build
 from dino_ir.contracts import Pair
@@ -65,8 +65,8 @@ def test_changes_are_relative_to_the_features(restorer, benchmark, monkeypatch):
 def test_the_table_has_the_means():
     scores = dict(zip(GUIDES, (30.0, 31.0, 29.0, 28.0)))
     rows = [
-        Examined("a", scores, [0.1]),
-        Examined("b", {key: value + 1 for key, value in scores.items()}, [0.3]),
+        Steered("a", scores, [0.1]),
+        Steered("b", {key: value + 1 for key, value in scores.items()}, [0.3]),
     ]
 
     table = guidance_as_markdown({"Toy": rows}).splitlines()

@@ -28,6 +28,15 @@ def test_identity_scores_as_its_input(call, folder):
     assert (folder / "scores/table.md").read_text() == output
 
 
+def test_a_restorer_with_options_is_a_table(call, folder):
+    (folder / "two.toml").write_text(BENCHMARK.replace("noise", "blur").replace("25", "2"))
+
+    blind = call("evaluate", "two.toml", "--restorer", '{name="wiener", sigma=2}', "--data", ".")
+    told = call("evaluate", "two.toml", "--restorer", "wiener", "--data", ".")
+
+    assert told[1].replace(" (restorer told)", "") == blind[1] != told[1]
+
+
 def test_weights_are_scored_too(call, folder, weights):
     (folder / "two.toml").write_text(BENCHMARK)
 
@@ -45,6 +54,8 @@ def test_weights_are_scored_too(call, folder, weights):
         (["two.toml", "--data", "."], "no weights 'absent'"),
         (["two.toml", "--data", ".", "--restorer", "plain"], "restorers/plain"),
         (["two.toml", "--data", ".", "--restorer", "magic"], "no 'magic' in restorers/"),
+        (["two.toml", "--data", ".", "--restorer", "{name="], "{name= is not a TOML table"),
+        (["two.toml", "--data", ".", "--restorer", "wiener"], "wiener must know the blur"),
     ],
 )
 def test_a_wrong_evaluation_is_one_sentence_and_code_2(call, folder, words, said):

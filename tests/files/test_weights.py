@@ -274,7 +274,7 @@ def test_a_published_name_that_is_not_here_says_what_to_do(torch_hub):
 
     assert str(caught.value) == (
         "dinov2_vits14 is not on this machine: run dino-ir weights fetch dinov2_vits14, "
-        "or name a file by prior.weights"
+        "or name a file by restorer.prior.weights"
     )
 
 

@@ -14,13 +14,13 @@ from dino_ir.ops.color import round_to_8_bits
 from dino_ir.ops.pad import crop_to, pad_to_multiple
 from dino_ir.restorers.dino_ir import DinoIR
 
-__all__ = ["GUIDES", "Examined", "examine", "guidance_as_markdown"]
+__all__ = ["GUIDES", "Steered", "examine", "guidance_as_markdown"]
 
 GUIDES = ("own", "clean", "other", "none")
 """Maps of the degraded photo itself, of its clean version, of the next photo of the benchmark; no guide."""
 
 
-class Examined(NamedTuple):
+class Steered(NamedTuple):
     """One photo."""
 
     image: str
@@ -28,7 +28,7 @@ class Examined(NamedTuple):
     changes: list[float]  # at each place, what its own guide adds: root mean square, relative to the features
 
 
-def examine(restorer: DinoIR, benchmark: Benchmark, limit: int | None = None) -> Iterator[Examined]:
+def examine(restorer: DinoIR, benchmark: Benchmark, limit: int | None = None) -> Iterator[Steered]:
     """Restore photos of a benchmark whole, each with every guide.
 
     Guides that are not a photo's own tell what the network relies on, not whether guidance helped it to
@@ -47,10 +47,10 @@ def examine(restorer: DinoIR, benchmark: Benchmark, limit: int | None = None) ->
             seen = {"own": degraded, "clean": clean, "other": other}
             maps = {guide: restorer.look(photo[None]) for guide, photo in seen.items()}
             scores = {guide: _score(_restore(restorer, degraded, maps.get(guide)), clean) for guide in GUIDES}
-            yield Examined(name, scores, _changes(restorer, degraded, maps["own"]))
+            yield Steered(name, scores, _changes(restorer, degraded, maps["own"]))
 
 
-def guidance_as_markdown(results: Mapping[str, Sequence[Examined]]) -> str:
+def guidance_as_markdown(results: Mapping[str, Sequence[Steered]]) -> str:
     """A row for each benchmark: the mean score by guide, and the mean change at each place."""
     places = range(len(next(iter(results.values()))[0].changes))
     header = [

@@ -78,6 +78,10 @@ class Published:
             there = f"{self.found} pictures of {self.set} {self.split}"
             raise DataError(f"{self.root} has {there}, fewer than the count of {self.count}")
 
+    def __str__(self) -> str:
+        some = "" if self.count is None else f", {self.count} of them"
+        return f"{self.set} {self.split} in {self.root}{some}"
+
     @property
     def expected(self) -> int | None:
         """How many pairs or clean photos the split was published with; None where nobody says."""

@@ -39,11 +39,12 @@ class JPEG:
         return {"quality": round(between(span(self.quality), rng))}
 
     def apply(self, images: Tensor, parameters: Sequence[Parameters], depth: Tensor | None = None) -> Tensor:
-        compressed = [self._compress(image, each["quality"]) for image, each in zip(images, parameters)]
+        pixels = (images.detach().clamp(0, 1) * 255).round().byte().cpu()
+        compressed = [self._compress(image, each["quality"]) for image, each in zip(pixels, parameters)]
         return torch.stack(compressed).to(images)
 
     def _compress(self, image: Tensor, quality: int) -> Tensor:
-        pixels = (image.detach().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        pixels = image.permute(1, 2, 0).contiguous().numpy()
         height, width, _ = pixels.shape
         picture = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, 3, "uchar")
         mode = "on" if self.subsampled else "off"

@@ -63,6 +63,9 @@ class DinoIR(Restorer):
             raise ValueError(f"side must divide by the prior's {prior.stride}, got {side}")
         self.network = network
         self.prior = prior.train(False)
+        for name, table in (("feature_fusion", feature_fusion), ("level_fusion", level_fusion)):
+            if not isinstance(table, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] recipes say anything
+                raise ValueError(f"{name} is a table with the name of a part and its options, got {table!r}")
         self.feature_fusion: FeatureFusion = build(
             "fusion", {**feature_fusion, "prior_channels": prior.channels}
         )

@@ -152,6 +152,15 @@ def test_a_path_gives_an_array(tmp_path, bits, channels):
     np.testing.assert_allclose(restored, expected.numpy(), atol=1e-3 if bits < 32 else 0)
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+def test_deep_files_give_arrays_of_16_bits(tmp_path, bits):
+    write_photo(tmp_path / "a.avif", Photo(torch.ones(3, 4, 6), bits))
+
+    restored = restore(Identity(), tmp_path / "a.avif")
+
+    assert (restored.dtype, restored.min()) == (np.uint16, 65535)
+
+
 @pytest.mark.parametrize(
     "image", [torch.rand(3, 5, 7, dtype=torch.float64), np.random.default_rng(0).random((5, 7))]
 )
@@ -162,12 +171,15 @@ def test_no_strength_gives_the_very_image(image):
     assert (restored == image).all()
 
 
-def test_strength_blends_with_the_input():
-    image = torch.rand(3, 5, 7)
+@pytest.mark.parametrize("strength", [0.25, 0.5, 0.9])
+def test_strength_blends_light_not_numbers(strength):
+    image = torch.rand(3, 5, 7) * 0.9 + 0.1
 
-    restored = restore(Halve(), image, strength=0.5)
+    restored = restore(Halve(), image, strength=strength)
 
-    torch.testing.assert_close(restored, 0.75 * image)
+    light, light_of_half = (((each + 0.055) / 1.055) ** 2.4 for each in (image, image / 2))  # IEC 61966-2-1
+    blended = (1 - strength) * light + strength * light_of_half
+    torch.testing.assert_close(restored, 1.055 * blended ** (1 / 2.4) - 0.055)
 
 
 def test_results_are_clipped():

@@ -152,7 +152,7 @@ DepthOption = Annotated[
     Any, typer.Option(parser=read_depth, metavar="8|16", help="Bits of a number. Default: the photo's.")
 ]
 MaxPixelsOption = Annotated[
-    float, typer.Option("--max-pixels", min=1, help="Refuse larger photos before they are decoded.")
+    float, typer.Option(min=1, show_default="3e8", help="Refuse larger photos before they are decoded.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 VersionOption = Annotated[

@@ -38,18 +38,7 @@ if TYPE_CHECKING:
     from dino_ir.contracts import Restorer
     from dino_ir.photos import Result
 
-__all__ = [
-    "app",
-    "check",
-    "degrade",
-    "demo",
-    "doctor",
-    "evaluate",
-    "list_parts",
-    "main",
-    "restore",
-    "train",
-]
+__all__ = ["app", "check", "degrade", "demo", "doctor", "evaluate", "list_parts", "main", "restore", "train"]
 
 app = typer.Typer(
     name="dino-ir",
@@ -88,11 +77,12 @@ def restore(
     The exit code is 1 if a photo failed, and 2 if the command is wrong.
     """
     with plain_errors():
-        from dino_ir.photos import plan, restore_files
+        from dino_ir.photos import Coding, plan, restore_files
 
         jobs = plan(paths, out, suffix)
-        coding = {"quality": quality, "depth": depth, "max_pixels": max_pixels}
-        _report(restore_files(_load(weights, device), jobs, tile, strength, overwrite, **coding))
+        restorer = _load(weights, device)
+        coding = Coding(quality, depth, max_pixels)
+        _report(restore_files(restorer, jobs, tile, strength, overwrite, coding))
 
 
 @app.command()

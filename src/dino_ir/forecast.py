@@ -54,11 +54,13 @@ def foresee(recipe: Recipe, device: str) -> Iterator[str]:
     rate, room = matrix_rate(device, recipe.precision), _memory_of(device)
     for each, phase in zip(forecast(recipe), recipe.phase):
         seconds, hours = each.flops / rate, phase.steps * each.flops / rate / 3600
-        fits = "" if each.memory < room else f", more than the {room / 2**30:.0f} GiB here"
+        memory = f"{each.memory / 2**30:.1f} GiB"
+        if each.memory >= room:
+            memory += f", more than the {room / 2**30:.0f} GiB here"
         teraflops, pace, whole = map(_two_digits, (each.flops / 1e12, seconds, hours))
         yield (
-            f"phase.{each.phase}: {each.memory / 2**30:.1f} GiB{fits}; {teraflops} TFLOP a step: from {pace} s "
-            f"here, {whole} hours for {phase.steps:,} steps"
+            f"phase.{each.phase}: {memory}; {teraflops} TFLOP a step: from {pace} s here, "
+            f"{whole} hours for {phase.steps:,} steps"
         )
 
 

@@ -125,8 +125,8 @@ def _read_array(path: str | Path) -> Any:
     values = photo.pixels.expand(3, -1, -1).movedim(0, 2)
     if photo.bits == 32:
         return values.numpy().copy()
-    array = (values * (2**photo.bits - 1)).round().numpy()
-    return array.astype("uint8" if photo.bits == 8 else "uint16")
+    top, number = (255, "uint8") if photo.bits == 8 else (65535, "uint16")  # 10 and 12 bits have no type
+    return (values * top).round().numpy().astype(number)
 
 
 def _restore_batch(restorer: Restorer, degraded: Tensor, tile: int | str) -> Tensor:

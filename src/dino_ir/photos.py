@@ -1,5 +1,6 @@
 """Restore photo files: where each result goes, and one line on what became of each."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,14 +19,12 @@ from dino_ir.ops.color import to_linear, to_srgb
 from dino_ir.ops.fill import fill
 from dino_ir.ops.profiles import Profile, from_light, read_profile, to_light
 
-__all__ = ["Job", "Result", "plan", "restore_files", "tally"]
+__all__ = ["Coding", "Job", "Result", "plan", "restore_files", "tally"]
 
 MARK = "_restored"
 """What is added to a photo's name where the result lies beside it."""
 
-_NOT_WRITTEN = {*KNOWN_SUFFIXES} - {
-    *IMAGE_SUFFIXES
-}  # a name that ends so is meant as a file, not as a folder
+_NOT_WRITTEN = {*KNOWN_SUFFIXES}.difference(IMAGE_SUFFIXES)  # a name that ends so means no folder
 
 Status = Literal["restored", "degraded", "skipped", "failed"]
 
@@ -35,6 +34,17 @@ class Job(NamedTuple):
 
     photo: Path
     result: Path
+
+
+class Coding(NamedTuple):
+    """How photos are read and written; what is None follows each photo."""
+
+    quality: int | None = None  # of JPEG, WebP and AVIF, 1 to 100
+    depth: Bits | None = None  # bits of one number
+    max_pixels: float = MAX_PIXELS  # larger photos fail before they are decoded
+
+
+AS_THEY_COME = Coding()
 
 
 class Result(NamedTuple):
@@ -97,10 +107,7 @@ def restore_files(
     tile: int | str = "auto",
     strength: float = 1.0,
     overwrite: bool = False,
-    *,
-    quality: int | None = None,
-    depth: Bits | None = None,
-    max_pixels: float = MAX_PIXELS,
+    coding: Coding = AS_THEY_COME,
 ) -> Iterator[Result]:
     """Restore photo after photo and yield what became of each; one that fails does not stop the rest.
 
@@ -112,9 +119,7 @@ def restore_files(
         tile: as in `inference.restore`.
         strength: as in `inference.restore`.
         overwrite: replace results that exist; otherwise their photos are skipped.
-        quality: as in `files.images.write_photo`.
-        depth: as in `files.images.write_photo`.
-        max_pixels: as in `files.images.read_photo`.
+        coding: what to read, and how to write.
     """
     for job in jobs:
         started = time.perf_counter()
@@ -123,10 +128,11 @@ def restore_files(
             if job.result.exists() and not overwrite:
                 yield Result(*job, "skipped", f"{job.result} exists")
                 continue
-            photo = read_photo(job.photo, max_pixels)
+            photo = read_photo(job.photo, coding.max_pixels)
             restored = _fit_colours(_restore_photo(restorer, photo, tile, strength), job.result)
             _make_folder(job.result)
-            message = "; ".join(restored.notes + write_photo(job.result, restored, quality, depth))
+            lost = write_photo(job.result, restored, coding.quality, coding.depth)
+            message = "; ".join(restored.notes + lost)
         except (DinoIRError, OSError) as problem:
             status, message = "failed", str(problem)
         except (MemoryError, RuntimeError) as problem:
@@ -150,9 +156,9 @@ def _jobs(path: Path, out: Path | None, suffix: str | None) -> list[Job]:
     if out is None:
         photos = [photo for photo in photos if not photo.stem.endswith(MARK)]
     else:  # results of an earlier run in a folder below are not photos
-        kept_out = out.resolve()
-        inside = kept_out != path.resolve() and path.resolve() in kept_out.parents
-        photos = [photo for photo in photos if not (inside and kept_out in photo.resolve().parents)]
+        kept_out = _real(out)
+        inside = kept_out != _real(path) and _real(path) in kept_out.parents
+        photos = [photo for photo in photos if not (inside and kept_out in _real(photo).parents)]
     if not photos:
         raise DataError(f"{path} holds no photos ({', '.join(IMAGE_SUFFIXES)})")
     if out is None:
@@ -166,7 +172,12 @@ def _beside(name: Path) -> Path:
 
 def _place(path: Path) -> Path:
     """The one way to write where a file lies; a link is itself, not what it leads to."""
-    return path.parent.resolve() / path.name
+    return _real(path.parent) / path.name
+
+
+def _real(path: Path) -> Path:
+    """Where links lead; unlike `Path.resolve`, in a circle of them too."""
+    return Path(os.path.realpath(path))
 
 
 def _named(photo: Path, suffix: str | None) -> Path:
@@ -180,10 +191,10 @@ def _named(photo: Path, suffix: str | None) -> Path:
 
 
 def _check_results(jobs: list[Job]) -> None:
-    photos = {job.photo.resolve(): job.photo for job in jobs}
+    photos = {_real(job.photo): job.photo for job in jobs}
     taken: dict[Path, Path] = {}
     for photo, result in jobs:
-        place = result.resolve()
+        place = _real(result)
         if place in photos:
             raise DataError(
                 f"the result of {photo} would replace the photo {photos[place]}; choose another place"

@@ -198,7 +198,7 @@ def test_a_type_of_number_that_cannot_be_kept_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.xyz", "a", "a.gif"])
 def test_unknown_kinds_of_file_are_not_written(tmp_path, name):
-    with pytest.raises(ImageError, match=r"must end in one of: \.jpeg, \.jpg, \.png"):
+    with pytest.raises(ImageError, match=r"must end in one of: .*\.jpeg, \.jpg, \.png"):
         write_photo(tmp_path / name, Photo(torch.rand(3, 4, 4)))
 
 

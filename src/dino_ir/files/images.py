@@ -1,4 +1,4 @@
-"""Image files in and out, by libvips: 8 and 16 bits, ICC profiles and EXIF survive the way.
+"""Image files in and out, by libvips: type of number, colours, alpha and metadata survive the way.
 
 libvips keeps threads. A process that has read an image here must start its workers by `spawn`:
 a forked one would wait for threads that it does not have.
@@ -7,56 +7,28 @@ a forked one would wait for threads that it does not have.
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import numpy as np
 import pyvips
 import torch
 from torch import Tensor
 
 from dino_ir.errors import DataError, ImageError
+from dino_ir.formats import exif, headers, iptc, vips
+from dino_ir.formats.coding import Bits, add_resolution, kind_of, most_bits, saving
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "Metadata",
-    "Photo",
-    "list_images",
-    "name_images",
-    "read_photo",
-    "read_rgb",
-    "write_photo",
-]
+__all__ = ["MAX_PIXELS", "Photo", "list_images", "name_images", "read_photo", "read_rgb", "write_photo"]
 
-Bits = Literal[8, 16, 32]
-Metadata = Mapping[str, bytes | str | int]
-"""libvips' fields by name, such as `exif-data` and `icc-profile-data`."""
+MAX_PIXELS = 300_000_000
+"""Images of more pixels are refused before they are decoded, unless one asks for them."""
 
-_MOST_BITS: Mapping[str, Bits] = {".jpeg": 8, ".jpg": 8, ".png": 16, ".tif": 32, ".tiff": 32, ".webp": 8}
-
-IMAGE_SUFFIXES = tuple(_MOST_BITS)
-"""The kinds of file that are listed in folders and can be written; in files' names, case is ignored."""
-
-_BITS: Mapping[str, Bits] = {"uchar": 8, "ushort": 16, "float": 32}  # of one number in libvips' formats
-_FORMATS = {bits: name for name, bits in _BITS.items()}
-_NUMBERS = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
-_SPACES = {
-    (False, 8): "srgb",
-    (False, 16): "rgb16",
-    (False, 32): "scrgb",
-    (True, 8): "b-w",
-    (True, 16): "grey16",
-    (True, 32): "b-w",
-}
-_FIELD_TYPES = {
-    bytes: pyvips.GValue.blob_type,
-    str: pyvips.GValue.gstr_type,
-    int: pyvips.GValue.gint_type,
-}
 _PLAIN_SPACES = {"srgb", "rgb", "rgb16", "scrgb", "b-w", "grey16", "multiband"}
-_KEPT = re.compile(r"(exif|xmp|iptc|icc-profile)-data|exif-ifd.*|resolution-unit")
+_KEPT = re.compile(r"(xmp|iptc|icc-profile)-data|gainmap-.*|png-comment-\d+-(?!XML|Raw).*|resolution-unit")
+_READ = re.compile(f"{_KEPT.pattern}|exif-data|orientation|n-pages|palette|bits-per-sample|vips-loader")
+_KEEP_ALL, _KEEP_EXIF = 0b111111, 0b1  # libvips' flags for what a saver writes
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:>|\s*=\s*["']))[1-8]""")
 
 
@@ -64,10 +36,12 @@ class Photo(NamedTuple):
     """A photo and all that must be written back with it."""
 
     pixels: Tensor  # [3, H, W], or [1, H, W] where the file is grey; in the colours of its ICC profile
-    bits: Bits = 8  # of one number in the file: 8, 16, or 32 for floats
-    alpha: Tensor | None = None  # [1, H, W] in [0, 1]
-    metadata: Metadata = MappingProxyType({})  # orientation is already applied, and its tag is 1
+    bits: Bits = 8  # of one number in the file; 32 are floats
+    alpha: Tensor | None = None  # [1, H, W] in [0, 1]; the colours are not scaled by it
+    metadata: vips.Fields = MappingProxyType({})  # orientation is already applied, and its tags are 1
     resolution: tuple[float, float] = (1.0, 1.0)  # pixels per millimetre, horizontal and vertical
+    traits: headers.Traits = headers.Traits()  # how its file was coded
+    notes: tuple[str, ...] = ()  # what could not be taken as it is, each a few words
 
     @property
     def is_grey(self) -> bool:
@@ -75,10 +49,14 @@ class Photo(NamedTuple):
         return self.pixels.shape[0] == 1
 
 
-def list_images(folder: Path | str) -> list[Path]:
+def list_images(folder: Path | str, suffixes: Collection[str] = headers.IMAGE_SUFFIXES) -> list[Path]:
     """Find the images in a folder and in the folders below it, sorted; what is hidden is left out.
 
     Hidden are files and folders whose names start with a dot, such as a viewer's `.thumbs/`.
+
+    Args:
+        folder: where to search.
+        suffixes: what names end in, in lower case.
 
     Raises:
         ImageError: no such folder.
@@ -86,8 +64,9 @@ def list_images(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder")
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path for path in found if not _is_hidden(path.relative_to(folder)) and path.is_file())
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    shown = (path for path in found if "/." not in f"/{path.relative_to(folder).as_posix()}")
+    return sorted(path for path in shown if not path.is_dir())
 
 
 def name_images(folder: Path) -> dict[str, Path]:
@@ -115,139 +94,206 @@ def read_rgb(path: Path | str) -> Tensor:
     Raises:
         ImageError: missing, empty, cut short, or not an image.
     """
-    image = _upright(Path(path))
+    image = _open(Path(path), MAX_PIXELS).image
     try:
         if image.format == "float":
             image = (image * 255).rint().copy(interpretation="srgb" if image.bands > 2 else "b-w")
         image = image.colourspace("srgb").cast("uchar")
         image = image[:3] if image.bands > 3 else image
-        return _planes(image)
-    except pyvips.Error as problem:
-        raise ImageError(f"{path} has colours that cannot be turned into RGB: {_reason(problem)}") from None
+        return vips.to_planes(image)
+    except vips.Failure as problem:
+        raise ImageError(f"{path} has colours that cannot be read: {vips.reason(problem)}") from None
 
 
-def read_photo(path: Path | str) -> Photo:
+def read_photo(path: Path | str, max_pixels: float = MAX_PIXELS) -> Photo:
     """Read a photo upright, with its bit depth, alpha and metadata.
 
-    CMYK and other colour models become sRGB, a palette becomes its colours, and of several pages
-    or frames the first is read.
-
-    Raises:
-        ImageError: missing, empty, cut short, not an image, or of a kind that cannot be kept.
-    """
-    image = _upright(Path(path))
-    metadata = _metadata(image)
-    if image.interpretation not in _PLAIN_SPACES:
-        image = image.colourspace("srgb")
-        metadata.pop("icc-profile-data", None)  # it describes the colours that were left behind
-    if image.format == "double":
-        image = image.cast("float")
-    if image.format not in _BITS or image.bands > 4:
-        kind = f"{image.bands} channels of type {image.format}"
-        raise ImageError(f"{path} has {kind}; expected 1 to 4 of 8 bits, 16 bits or floats")
-    bits = _BITS[str(image.format)]
-    pixels = _planes(image).float() / (2**bits - 1 if bits < 32 else 1)
-    if bits == 32 and not (pixels.min() >= 0 and pixels.max() <= 1):
-        raise ImageError(f"{path} has floats outside [0, 1]; scale them into that range first")
-    if image.bands in (1, 3):
-        return Photo(pixels, bits, None, metadata, (image.xres, image.yres))
-    return Photo(pixels[:-1], bits, pixels[-1:], metadata, (image.xres, image.yres))
-
-
-def write_photo(path: Path | str, photo: Photo, quality: int = 95) -> None:
-    """Write a photo in the kind of file its name says; half a file is never left under that name.
-
-    Keeps as many of the photo's bits as that kind of file can hold. PNG, WebP and TIFF lose nothing.
+    CMYK and other colour models become sRGB, a palette becomes its colours, premultiplied colours
+    are divided by their alpha, and of several pages or frames the first is read: with a note each.
 
     Args:
-        path: where to; its suffix is one of `IMAGE_SUFFIXES`, its folder exists.
+        path: of a JPEG, PNG, WebP, TIFF, AVIF or GIF, whatever its name ends in.
+        max_pixels: a file of more is refused by its header.
+
+    Raises:
+        ImageError: missing, empty, cut short, too large, not an image, or of a kind that cannot be kept.
+    """
+    path = Path(path)
+    opened = _open(path, max_pixels)
+    image = opened.image
+    try:
+        metadata, notes = _metadata(opened)
+        if image.interpretation not in _PLAIN_SPACES:
+            notes.append(f"{str(image.interpretation).upper()} became RGB")
+            image = image.colourspace("srgb" if image.format == "uchar" else "rgb16")
+            metadata.pop("icc-profile-data", None)  # it describes the colours that were left behind
+        values, bits = _values(path, image, opened.fields)
+    except vips.Failure as problem:
+        raise ImageError(f"{path} is damaged or unusual: {vips.reason(problem)}") from None
+    pixels, alpha = (values, None) if image.bands in (1, 3) else (values[:-1], values[-1:])
+    why = headers.profile_problem(metadata.get("icc-profile-data", b""), len(pixels))
+    if why and metadata.pop("icc-profile-data", None):
+        notes.append(f"its colour profile {why} and was left out")
+    sides = (image.xres, image.yres)
+    if sides == (1.0, 1.0) and "exif-data" in metadata:  # libvips does not look there in all kinds
+        sides = exif.resolution(metadata["exif-data"]) or sides
+    return Photo(pixels, bits, alpha, metadata, sides, opened.traits, tuple(notes))
+
+
+def write_photo(
+    path: Path | str, photo: Photo, quality: int | None = None, depth: Bits | None = None
+) -> tuple[str, ...]:
+    """Write a photo in the kind of file its name says; half a file is never left under that name.
+
+    PNG and TIFF lose nothing; WebP and AVIF lose nothing if the quality is 100.
+
+    Args:
+        path: where to; its suffix is one of `headers.IMAGE_SUFFIXES`, its folder exists.
         photo: what to write; values outside [0, 1] are clipped.
-        quality: of a JPEG, 1 to 100. Its colour is not subsampled.
+        quality: of a JPEG, WebP or AVIF, 1 to 100; None follows the photo's file, and stands for 95 in
+            a JPEG and for 100 elsewhere if that was without loss.
+        depth: bits of one number; None follows the photo's file. As near as that kind of file can.
+
+    Returns:
+        What could not be kept, each a few words.
 
     Raises:
         ImageError: an unknown suffix, alpha in a JPEG, or a folder that cannot be written to.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        raise ImageError(f"cannot write {path}; its name must end in one of: {', '.join(IMAGE_SUFFIXES)}")
-    if photo.alpha is not None and suffix in (".jpg", ".jpeg"):
-        raise ImageError(f"cannot write {path}: a JPEG has no alpha; use .png, .tif or .webp")
-    bits = photo.bits if photo.bits < _MOST_BITS[suffix] else _MOST_BITS[suffix]
-    image = _image(photo, bits)
-    unfinished = path.with_name(f".{secrets.token_hex(8)}{suffix}")
+    suffixes = headers.IMAGE_SUFFIXES
+    if path.suffix.lower() not in suffixes:
+        raise ImageError(f"cannot write {path}; its name must end in one of: {', '.join(suffixes)}")
+    kind = kind_of(path.suffix)
+    if kind == "JPEG" and photo.alpha is not None:
+        raise ImageError(f"cannot write {path}: a JPEG has no alpha; use .png, .tif, .webp or .avif")
+    unfinished = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
     try:
-        image.write_to_file(str(unfinished), **_saving(suffix, bits, quality))
+        notes = _write(unfinished, kind, photo, quality, depth)
         os.replace(unfinished, path)
-    except (pyvips.Error, OSError) as problem:
-        raise ImageError(f"cannot write {path}: {_reason(problem)}") from None
+    except (*vips.Failure, OSError) as problem:
+        raise ImageError(f"cannot write {path}: {vips.reason(problem)}") from None
     finally:
         unfinished.unlink(missing_ok=True)
+    return notes
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+class _Opened(NamedTuple):
+    image: pyvips.Image  # upright, in memory
+    fields: dict[str, Any]  # of the image as it lay
+    traits: headers.Traits
+    tiff: exif.Tiff | None
+    notes: tuple[str, ...]
 
 
-def _upright(path: Path) -> pyvips.Image:
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder, not an image")
-    if not path.exists():
-        raise ImageError(f"{path} does not exist")
-    if path.stat().st_size == 0:
-        raise ImageError(f"{path} is empty")
+def _open(path: Path, max_pixels: float) -> _Opened:
+    is_image = False
     try:
-        # Sequential access is never taken from libvips' cache, so a file that changed is read anew.
-        image = pyvips.Image.new_from_file(str(path), access="sequential", fail_on="truncated")
-    except pyvips.Error:
-        raise ImageError(f"{path} is not an image that can be read") from None
-    try:
-        return image.copy_memory().autorot()
-    except pyvips.Error as problem:
-        raise ImageError(f"{path} is damaged or cut short: {_reason(problem)}") from None
+        if why := headers.no_file(path):
+            raise ImageError(f"{path} {why}")
+        with path.open("rb") as file:
+            tiff = exif.read_tiff(file)
+            if why := headers.refusal(path, file) or (tiff and tiff.refusal):
+                raise ImageError(f"{path} {why}")
+            is_image, traits = headers.is_like_an_image(file), headers.read_traits(file)
+            if traits.hdr:
+                raise ImageError(f"{path} is an HDR photo ({traits.hdr}); save it as SDR first")
+            image, notes = vips.decode(path, file, max_pixels)
+        fields = vips.read_fields(image, _READ)
+        return _Opened(image.autorot().copy_memory(), fields, traits, tiff, notes)
+    except OSError as problem:
+        raise ImageError(f"{path} cannot be read: {problem.strerror or problem}") from None
+    except vips.Failure as problem:
+        why = f"is damaged, cut short or unusual: {vips.reason(problem)}"
+        raise ImageError(f"{path} {why if is_image else 'is not an image that can be read'}") from None
 
 
-def _metadata(image: pyvips.Image) -> dict[str, bytes | str | int]:
-    names = [name for name in image.get_fields() if _KEPT.fullmatch(name)]
-    kept = {name: cast(bytes | str | int, image.get(name)) for name in names}
+def _metadata(opened: _Opened) -> tuple[dict[str, Any], list[str]]:
+    """What must be written back, put right for the upright image; and what was changed or is lost."""
+    image, fields, traits, tiff, damage = opened
+    notes = [*damage, *traits.notes, *_simplified(opened)]
+    kept = {name: value for name, value in fields.items() if _KEPT.fullmatch(name)}
+    if traits.is_display_p3:
+        kept.setdefault("icc-profile-data", vips.profile_of_display_p3())
     if isinstance(packet := kept.get("xmp-data"), bytes):
         kept["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", packet)
-    if "exif-data" in kept:
-        kept["orientation"] = 1
-    return kept
+    if block := tiff.exif if tiff else fields.get("exif-data"):
+        try:
+            kept["exif-data"] = exif.upright(block.removeprefix(b"Exif\0\0"), image.width, image.height)
+        except ValueError:
+            notes.append("its EXIF is damaged and was left out")
+    if "gainmap-data" in kept:
+        kept["gainmap-data"] = vips.turn(kept["gainmap-data"], fields.get("orientation", 1))
+    return kept, notes
 
 
-def _planes(image: pyvips.Image) -> Tensor:
-    """[C, H, W] in the image's own type of number."""
-    values = np.frombuffer(image.write_to_memory(), _NUMBERS[str(image.format)])
-    return torch.from_numpy(values.reshape(image.height, image.width, image.bands).transpose(2, 0, 1).copy())
+def _simplified(opened: _Opened) -> Iterator[str]:
+    fields, tiff = opened.fields, opened.tiff
+    if tiff and tiff.is_premultiplied:
+        yield "its colours were divided by their alpha"
+    if "palette" in fields or (tiff and tiff.has_palette):
+        yield "its palette became full colours"
+    if fields.get("n-pages", 1) > 1:
+        yield f"the first of {fields['n-pages']} {'pages' if tiff else 'frames'}"
 
 
-def _image(photo: Photo, bits: Bits) -> pyvips.Image:
-    planes = [photo.pixels] if photo.alpha is None else [photo.pixels, photo.alpha]
-    values = torch.cat(planes).detach().cpu().float().clamp(0, 1).movedim(0, 2)
-    if bits < 32:
-        values = (values * (2**bits - 1)).round()
-    height, width, bands = values.shape
-    array = values.numpy().astype(_NUMBERS[_FORMATS[bits]])
-    image = pyvips.Image.new_from_memory(array.tobytes(), width, height, bands, _FORMATS[bits])
-    xres, yres = photo.resolution
-    image = image.copy(interpretation=_SPACES[photo.is_grey, bits], xres=xres, yres=yres)
-    for name, value in photo.metadata.items():
-        image.set_type(_FIELD_TYPES[type(value)], name, cast(Any, value))  # its stub leaves out bytes
-    return image
+def _values(path: Path, image: pyvips.Image, fields: dict[str, Any]) -> tuple[Tensor, Bits]:
+    """[C, H, W] in [0, 1], and of how many bits the numbers were."""
+    if image.format not in ("uchar", "ushort", "float") or image.bands > 4:
+        kind = f"{image.bands} channels of type {image.format}"
+        raise ImageError(f"{path} has {kind}; expected 1 to 4 of 8 bits, 16 bits or floats")
+    if image.format == "float":
+        values = vips.to_planes(image)
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise ImageError(f"{path} has floats outside [0, 1]; scale them into that range first")
+        return values, 32
+    bits: Bits = 8 if image.format == "uchar" else 16
+    if bits == 16 and str(fields["vips-loader"]).startswith("heif"):
+        bits = fields["bits-per-sample"]  # which libvips shifts up to 16
+        image = image >> (16 - bits)
+    return vips.to_planes(image) / (2**bits - 1), bits
 
 
-def _saving(suffix: str, bits: Bits, quality: int) -> dict[str, Any]:
-    if suffix in (".jpg", ".jpeg"):
-        return {"Q": quality, "subsample_mode": "off", "optimize_coding": True}
-    if suffix == ".webp":
-        return {"lossless": True, "exact": True}  # exact: also where alpha is 0
-    if suffix == ".png":
-        return {}
-    return {"compression": "deflate", "predictor": "float" if bits == 32 else "horizontal"}
+def _write(path: Path, kind: str, photo: Photo, quality: int | None, depth: Bits | None) -> tuple[str, ...]:
+    wanted = depth or photo.bits
+    bits = most_bits(kind, wanted)
+    fields, notes = _fitting(photo.metadata, kind)
+    if bits < wanted:
+        was = "floats" if wanted == 32 else f"{wanted} bits"
+        notes.append(f"{was} became {bits} bits, as {kind} holds no more")
+    block, captions, token = fields.pop("exif-data", None), None, b""
+    keep = _KEEP_ALL
+    if kind == "TIFF":
+        captions = fields.pop("iptc-data", None)  # libvips cuts it short
+    elif block:
+        fields["exif-data"], token = exif.blank(block)
+    else:
+        keep ^= _KEEP_EXIF  # libvips would make a block that tells nothing
+    planes = photo.pixels if photo.alpha is None else torch.cat([photo.pixels, photo.alpha])
+    image = vips.from_planes(planes, bits, fields).copy(xres=photo.resolution[0], yres=photo.resolution[1])
+    options = saving(kind, bits, quality or photo.traits.quality, photo.traits.is_subsampled)
+    vips.encode(image, path, {**options, "keep": keep})
+    if kind == "JPEG":
+        add_resolution(path, photo.resolution)
+    if kind == "TIFF" and (block or captions):
+        exif.into_tiff(path, block, captions)
+    elif block and not exif.fill_blank(path, block, token):
+        notes.append("its EXIF was left out, for this libvips lays it out in a way of its own")
+    return tuple(notes)
 
 
-def _reason(problem: Exception) -> str:
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return lines[-1] if lines else type(problem).__name__
+def _fitting(metadata: vips.Fields, kind: str) -> tuple[dict[str, Any], list[str]]:
+    """What of the metadata has a place in a kind of file, in its form there; and what has not."""
+    fields, notes = dict[str, Any](metadata), list[str]()
+    if captions := fields.pop("iptc-data", None):
+        form = iptc.wrap(captions) if kind == "JPEG" else iptc.unwrap(captions) if kind == "TIFF" else None
+        if form:
+            fields["iptc-data"] = form
+        else:
+            notes.append(f"its IPTC has no place in {kind}")
+    if kind != "JPEG" and fields.pop("gainmap-data", None):
+        notes.append(f"its HDR gain map has no place in {kind}")
+    if kind != "TIFF" and len(fields.get("exif-data", b"")) > exif.MOST_BYTES:
+        del fields["exif-data"]
+        notes.append("its EXIF is too long and was left out")
+    return fields, notes

@@ -1,0 +1,83 @@
+"""`dino-ir restore` with the options that say how results are written."""
+
+import pytest
+from PIL import Image
+
+from dino_ir.arguments import read_depth, read_format
+from dino_ir.files.images import MAX_PIXELS
+
+
+def test_a_kind_a_quality_and_a_depth_may_be_asked_for(call, folder, weights):
+    words = ("restore", "photos", "-o", "out", "--weights", weights)
+    call(*words, "--format", "jpg", "--quality", 40)
+    call(*words, "--format", "tif", "--depth", 16)
+
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.jpg", "a.tif", "b.jpg", "b.tif"]
+    with Image.open(folder / "out/a.jpg") as image:
+        assert image.quantization[0][0] == 20  # 16 of the standard's table, scaled for 40
+    with Image.open(folder / "out/a.tif") as image:
+        assert image.tag_v2[258] == (16, 16, 16)
+
+
+def test_what_could_not_be_kept_is_said(call, folder, weights):
+    code, output = call("restore", "photos/a.png", "--weights", weights, "--format", "webp", "--depth", 16)
+
+    assert code == 0
+    assert "16 bits became 8 bits, as WebP holds no more" in output
+
+
+def test_too_many_pixels_are_code_1(call, folder, weights):
+    code, output = call("restore", "photos/a.png", "--weights", weights, "--max-pixels", "1e3")
+
+    assert code == 1
+    assert "40 x 33 pixels, more than --max-pixels 1000" in output
+
+
+def test_the_most_pixels_are_those_of_the_library():
+    from typer.main import get_command
+
+    from dino_ir.cli import app
+
+    (option,) = (each for each in get_command(app).commands["restore"].params if each.name == "max_pixels")
+
+    assert option.default == MAX_PIXELS
+
+
+def test_a_folder_with_files_that_cannot_be_read_is_code_1_and_names_each(call, folder, weights):
+    (folder / "photos/c.cr2").write_bytes(b"II*\0")
+
+    code, output = call("restore", "photos", "--weights", weights)
+
+    assert code == 1
+    assert "photos/c.cr2 failed: photos/c.cr2 is a camera's raw file" in output
+    assert output.splitlines()[-1] == "2 restored, 1 failed"
+
+
+def test_formats_and_depths_are_read():
+    assert [read_format(text) for text in ("jpg", "avif")] == [".jpg", ".avif"]
+    assert [read_depth(text) for text in ("8", "16")] == [8, 16]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--format", "gif"],
+        ["--format", ".jpg"],
+        ["--quality", "0"],
+        ["--quality", "101"],
+        ["--depth", "12"],
+        ["--max-pixels", "0"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_option_is_code_2(call, words):
+    code, output = call("restore", "a.png", *words)
+
+    assert code == 2
+    assert "Usage: dino-ir" in output
+
+
+def test_a_file_of_another_kind_than_asked_for_is_code_2(call, folder, weights):
+    code, output = call("restore", "photos/a.png", "-o", "b.png", "--format", "jpg", "--weights", weights)
+
+    assert (code, output) == (2, "dino-ir: b.png is no JPEG; name it b.jpg\n")

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from dino_ir.errors import DinoIRError, ImageError, TrainingError
 
 if TYPE_CHECKING:
     from dino_ir.pace import Step
+    from dino_ir.photos import Result
 
-__all__ = ["console", "plain_errors", "progress_bar", "say", "share_cores", "stop_on_signal"]
+__all__ = ["console", "plain_errors", "progress_bar", "report", "say", "share_cores", "stop_on_signal"]
 
 FAILED, WRONG_USAGE = 1, 2
 """Exit codes: a file or a run failed; or what was asked for cannot be begun."""
@@ -27,6 +28,24 @@ _errors = Console(stderr=True)
 def say(line: object, style: str | None = None) -> None:
     """Print a line as it is: not wrapped, and with no bracket taken for markup."""
     console.print(str(line), style=style, highlight=False, soft_wrap=True, markup=False)
+
+
+def report(results: "Iterable[Result]") -> None:
+    """Print a line per photo as it comes, and a last one where there were several.
+
+    Raises:
+        typer.Exit: a photo failed.
+    """
+    from dino_ir.photos import tally
+
+    seen: list[Result] = []
+    for result in results:
+        say(result, style="red" if result.status == "failed" else None)
+        seen.append(result)
+    if len(seen) > 1:
+        say(tally(seen))
+    if any(result.status == "failed" for result in seen):
+        raise typer.Exit(FAILED)
 
 
 @contextmanager

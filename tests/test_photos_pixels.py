@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from dino_ir.contracts import Restorer
 from dino_ir.files.images import Photo, read_photo, write_photo
 from dino_ir.formats.vips import profile_of_display_p3
-from dino_ir.photos import Job, restore_files
+from dino_ir.places import Job
+from dino_ir.restoration import restore_files
 from dino_ir.restorers.identity import Identity
 
 DISPLAY_P3 = profile_of_display_p3()

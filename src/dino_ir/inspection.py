@@ -17,8 +17,8 @@ from dino_ir.feed import Source, Stream, assemble
 from dino_ir.files.images import Photo, read_rgb, write_photo
 from dino_ir.ops.color import to_float
 from dino_ir.ops.sheet import sheet
-from dino_ir.photos import Result
 from dino_ir.recipe import Recipe
+from dino_ir.restoration import Result
 
 __all__ = [
     "Finding",

@@ -14,7 +14,7 @@ from dino_ir.errors import DinoIRError, ImageError, TrainingError
 
 if TYPE_CHECKING:
     from dino_ir.pace import Step
-    from dino_ir.photos import Result
+    from dino_ir.restoration import Result
 
 __all__ = ["console", "plain_errors", "progress_bar", "report", "say", "share_cores", "stop_on_signal"]
 
@@ -36,7 +36,7 @@ def report(results: "Iterable[Result]") -> None:
     Raises:
         typer.Exit: a photo failed.
     """
-    from dino_ir.photos import tally
+    from dino_ir.restoration import tally
 
     seen: list[Result] = []
     for result in results:

@@ -15,7 +15,8 @@ import tifffile
 from PIL import Image
 
 from dino_ir.formats.vips import profile_of_display_p3
-from dino_ir.photos import Coding, Job, restore_files
+from dino_ir.places import Job
+from dino_ir.restoration import Coding, restore_files
 from dino_ir.restorers.identity import Identity
 
 EACH = 300

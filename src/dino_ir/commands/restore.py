@@ -41,7 +41,8 @@ def restore(
     """
     with plain_errors():
         from dino_ir.inference import load
-        from dino_ir.photos import Coding, plan, restore_files
+        from dino_ir.places import plan
+        from dino_ir.restoration import Coding, restore_files
 
         jobs = plan(paths, out, suffix)
         restorer = load(weights, device)

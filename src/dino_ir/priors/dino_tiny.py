@@ -26,6 +26,7 @@ class DINOTiny(Prior):
         patch: side of a patch in pixels.
         grid: side of the learned position map in patches; other grids are interpolated.
         registers: extra tokens that hold no patch.
+        trained: False leaves the random weights it is built with: a control.
 
     Raises:
         ValueError: a layer that does not exist, or `width` does not divide by `heads`.
@@ -42,6 +43,7 @@ class DINOTiny(Prior):
         patch: int = 16,
         grid: int = 14,
         registers: int = 0,
+        trained: bool = True,
     ) -> None:
         super().__init__()
         if not layers or min(layers) < 0 or max(layers) >= depth:
@@ -49,7 +51,7 @@ class DINOTiny(Prior):
         self.layers = tuple(layers)
         self.channels = (width,) * len(self.layers)
         self.stride = patch
-        self.pretrained = "dino_tiny"
+        self.pretrained = "dino_tiny" if trained else None
         self.vit = VisionTransformer(width, depth, heads, patch, grid, registers)
         self.train(False)
 

@@ -39,6 +39,8 @@ class DinoIR(Restorer):
         longest: for "grid", larger pieces are scaled so that the prior sees no side of more pixels.
         knee: where L1 bends, see `losses.pixel.l1`; None for the plain one.
         contrast: options of `losses.contrast.PriorContrast`; None trains with L1 alone.
+        mismatched: in training, each photo is steered by the map of the next one of its batch: a control
+            that has all of the system but what the prior says of the photo.
 
     Raises:
         ValueError: an unknown view, a side that the prior cannot see, or contrast options that do not fit.
@@ -55,6 +57,7 @@ class DinoIR(Restorer):
         longest: int = 1036,
         knee: float | None = None,
         contrast: Mapping[str, Any] | None = None,
+        mismatched: bool = False,
     ) -> None:
         super().__init__()
         if view not in ("whole", "grid"):
@@ -77,6 +80,7 @@ class DinoIR(Restorer):
         self.view, self.side, self.longest, self.knee = view, side, longest, knee
         self.thumbnail = side if view == "whole" and self.level_fusion.needs_map else None
         self.contrast = None if contrast is None else _contrast(contrast)
+        self.mismatched = mismatched
         self._ratios: Tensor | None = None
 
     def look(self, photo: Tensor) -> Tensor | None:
@@ -135,7 +139,7 @@ class DinoIR(Restorer):
         if self.thumbnail is None or batch.photo is None or batch.box is None:
             return None
         described = self._describe(batch.photo, (self.thumbnail, self.thumbnail))
-        return View(described, batch.box)
+        return View(described.roll(1, 0) if self.mismatched else described, batch.box)
 
 
 def _whole_box(image: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from PIL import Image
 
 from dino_ir.errors import DataError
 from dino_ir.files.images import Photo, read_photo, write_photo
-from dino_ir.photos import Coding, Job, Result, plan, restore_files
+from dino_ir.places import Job, plan
+from dino_ir.restoration import Coding, Result, restore_files
 from dino_ir.restorers.identity import Identity
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8))

@@ -1,21 +1,18 @@
-import csv
 import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from dino_ir import evaluation
 from dino_ir.benchmark import Benchmark
-from dino_ir.catalog import names
 from dino_ir.contracts import Pair
 from dino_ir.degradations.gaussian_noise import GaussianNoise
-from dino_ir.evaluation import Row, as_markdown, evaluate, mean, write_results, write_rows
+from dino_ir.evaluation import METRICS, Row, as_markdown, compare, evaluate, interval, mean
 from dino_ir.metrics.psnr import PSNR
 from dino_ir.metrics.ssim import SSIM
+from dino_ir.protocol import Protocol, read_protocol
 from dino_ir.restorers.identity import Identity
 
-METRICS = {"psnr": PSNR(), "ssim": SSIM()}
 ROWS = [Row("a", {"psnr": 30.0}, {"psnr": 20.0}, 1.0), Row("b", {"psnr": 32.0}, {"psnr": 21.0}, 3.0)]
 
 
@@ -115,9 +112,61 @@ def test_a_restorer_that_does_not_work_in_tiles_gets_the_whole_photo(monkeypatch
     assert len(seen) == pieces
 
 
-def test_every_metric_of_the_catalog_is_a_column():
-    assert list(evaluation.METRICS) == names("metrics")
-    assert evaluation.METRICS["psnr"] == PSNR()
+def test_only_the_images_asked_for_are_scored():
+    assert [row.image for row in evaluate(Identity(), DARKENED, METRICS, indices=[1])] == ["photo1"]
+
+
+def test_a_row_has_the_time_and_the_memory_that_restoring_took():
+    (row, _) = evaluate(Identity(), DARKENED, METRICS)
+
+    assert row.seconds > 0
+    assert row.memory is None or row.memory > 2**20  # a process holds that much; not every system says
+
+
+def test_psnr_and_ssim_are_columns_by_our_own_protocol():
+    assert {"psnr": PSNR(), "ssim": SSIM()} == METRICS
+
+
+# --- protocols --------------------------------------------------------------------------------
+
+
+class AddNoise(Identity):
+    """A restorer that errs by less than 8 bits can say, and by more in the outermost pixels."""
+
+    def forward(self, degraded, view=None):
+        restored = degraded + 0.2 + 0.4 / 255
+        restored[..., :4, :] = 0
+        return restored
+
+
+def test_scores_are_taken_by_the_benchmarks_protocol():
+    bordered = replace(DARKENED, protocol=Protocol(border=4))
+    unrounded = replace(DARKENED, protocol=Protocol(border=4, rounding="none"))
+
+    assert all(row.scores["psnr"] < 30 for row in evaluate(AddNoise(), DARKENED))
+    assert all(row.scores["psnr"] == math.inf for row in evaluate(AddNoise(), bordered, {"psnr": PSNR()}))
+    for row in evaluate(AddNoise(), unrounded, {"psnr": PSNR()}):
+        assert row.scores["psnr"] == pytest.approx(-20 * math.log10(0.4 / 255), abs=0.01)
+
+
+def test_without_metrics_ssim_is_the_protocols():
+    uniform = replace(DARKENED, protocol=read_protocol("reside"))
+
+    for index, row in enumerate(evaluate(Identity(), uniform)):
+        _, degraded, clean = uniform.images(index)
+        assert row.scores["ssim"] == float(SSIM("uniform", is_unbiased=True)(degraded[None], clean[None]))
+
+
+def test_an_image_too_small_for_a_metric_scores_no_number():
+    image = torch.zeros(1, 3, 8, 8)
+
+    scores = compare(image, image + 0.5, METRICS)
+
+    assert scores["psnr"] == pytest.approx(6.02, abs=0.01)
+    assert math.isnan(scores["ssim"])
+
+
+# --- means ------------------------------------------------------------------------------------
 
 
 def test_the_mean_is_over_images():
@@ -130,41 +179,73 @@ def test_the_mean_is_told_if_one_image_was():
     assert mean([ROWS[0], replace(ROWS[1], is_told=True)]).is_told
 
 
-def test_rows_are_written_one_line_per_image(tmp_path):
-    write_rows([ROWS[0], replace(ROWS[1], is_told=True)], tmp_path / "rows.csv")
+def test_the_mean_is_taken_as_the_protocol_says():
+    average = mean(ROWS, Protocol(averaging="errors"))
 
-    with (tmp_path / "rows.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    assert [(line["image"], line["told"]) for line in lines] == [("a", "no"), ("b", "yes")]
-    assert [float(line["psnr"]) - float(line["input_psnr"]) for line in lines] == [10, 11]
+    assert average.scores["psnr"] == pytest.approx(-10 * math.log10((10**-3.0 + 10**-3.2) / 2))
 
 
-def test_results_are_a_file_per_benchmark_and_a_table(tmp_path):
-    write_results({"noise": ROWS, "rain": ROWS}, "| table |", tmp_path / "results")
+def test_the_most_memory_is_that_of_the_hungriest_image():
+    assert mean([replace(ROWS[0], memory=5), replace(ROWS[1], memory=7)]).memory == 7
 
-    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == [
-        "noise.csv",
-        "rain.csv",
-        "table.md",
-    ]
-    assert (tmp_path / "results" / "table.md").read_text() == "| table |\n"
+
+def test_an_interval_is_as_wide_as_the_normal_distribution_says():
+    scores = (30 + torch.randn(400, generator=torch.Generator().manual_seed(0), dtype=torch.double)).tolist()
+
+    low, high = interval(scores)
+
+    width = 2 * 1.96 * torch.tensor(scores).std().item() / 20
+    assert high - low == pytest.approx(width, rel=0.1)
+    assert low < sum(scores) / 400 < high
+    assert interval(scores) == (low, high)
+
+
+@pytest.mark.parametrize("scores", [[30.0], [30.0, math.inf], [30.0, math.nan]])
+def test_there_is_no_interval_of_one_score_or_of_no_number(scores):
+    assert all(math.isnan(end) for end in interval(scores))
+
+
+def test_images_that_are_alike_leave_no_doubt():
+    assert interval([30.0] * 5) == (30, 30)
+
+
+# --- tables -----------------------------------------------------------------------------------
 
 
 def test_the_table_has_a_line_per_benchmark():
     table = as_markdown({"noise": ROWS, "rain": ROWS[:1]}).splitlines()
 
-    assert table[0] == "| benchmark | images | input PSNR | restored PSNR | gain in PSNR |"
-    assert table[2] == "| noise | 2 | 20.50 | 31.00 | +10.50 |"
-    assert table[3] == "| rain | 1 | 20.00 | 30.00 | +10.00 |"
+    assert table[0] == "| benchmark | images | input PSNR | restored PSNR | 95 % | gain in PSNR |"
+    assert table[2] == "| noise | 2 | 20.50 | 31.00 | 30.00 to 32.00 | +10.50 |"
+    assert table[3] == "| rain | 1 | 20.00 | 30.00 | – | +10.00 |"
 
 
-def test_the_table_says_where_the_restorer_was_told():
-    table = as_markdown({"noise": ROWS, "blur": [replace(ROWS[0], is_told=True)]}).splitlines()
+def test_the_table_says_where_the_restorer_was_told_and_how_scores_were_taken():
+    told = [replace(ROWS[0], is_told=True)]
+    rows = {"noise": ROWS, "blur": told, "rain": ROWS, "haze": told}
+    protocols = {"rain": read_protocol("promptir"), "haze": read_protocol("reside")}
 
-    assert [line.split(" | ")[0] for line in table[2:]] == ["| noise", "| blur (restorer told)"]
+    table = as_markdown(rows, protocols).splitlines()
+
+    assert [line.split(" | ")[0] for line in table[2:]] == [
+        "| noise",
+        "| blur (restorer told)",
+        "| rain (by promptir)",
+        "| haze (by reside, restorer told)",
+    ]
 
 
 def test_the_table_shows_no_gain_over_a_perfect_input():
     perfect = Row("a", {"psnr": 40.0}, {"psnr": math.inf}, 1.0)
 
-    assert as_markdown({"clean": [perfect]}).splitlines()[2] == "| clean | 1 | inf | 40.00 | – |"
+    assert as_markdown({"clean": [perfect]}).splitlines()[2] == "| clean | 1 | inf | 40.00 | – | – |"
+
+
+def test_the_table_has_a_dash_where_there_is_no_number():
+    small = Row("a", {"psnr": 40.0, "ms_ssim": math.nan}, {"psnr": 30.0, "ms_ssim": math.nan}, 1.0)
+
+    table = as_markdown({"small": [small], "other": ROWS[:1]}).splitlines()
+
+    assert table[0].endswith("| input MS-SSIM | restored MS-SSIM | 95 % | gain in MS-SSIM |")
+    assert table[2].endswith("| +10.00 | – | – | – | – |")
+    assert table[3].endswith("| +10.00 | – | – | – | – |")

@@ -4,15 +4,23 @@ import pytest
 import torch
 
 from dino_ir import catalog
+from dino_ir.errors import DinoIRError
+
+OF_NETWORKS = {"dists", "lpips"}  # to which a picture that lies on its side is another one
 
 
 @pytest.fixture(params=catalog.names("metrics"))
 def metric(request):
-    return catalog.build("metrics", {"name": request.param})
+    metric = catalog.build("metrics", {"name": request.param})
+    try:
+        metric(pictures(1), pictures(1))
+    except DinoIRError as problem:  # a network that was not fetched
+        pytest.skip(str(problem))
+    return metric
 
 
 def pictures(count=2, seed=0):
-    return torch.rand(count, 3, 19, 23, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(count, 3, 176, 192, generator=torch.Generator().manual_seed(seed))
 
 
 def test_each_image_is_scored_alone(metric):
@@ -42,7 +50,9 @@ def test_the_order_of_the_two_images_does_not_matter(metric):
     torch.testing.assert_close(forth, back)
 
 
-def test_turning_both_images_keeps_the_score(metric):
+def test_turning_both_images_keeps_the_score(metric, request):
+    if request.node.callspec.params["metric"] in OF_NETWORKS:
+        pytest.skip("networks tell up from down")
     clean, restored = pictures(), pictures(seed=1)
 
     turned = metric(restored.rot90(1, (2, 3)), clean.rot90(1, (2, 3)))

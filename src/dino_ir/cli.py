@@ -3,7 +3,7 @@
 import typer
 
 from dino_ir.arguments import VersionOption
-from dino_ir.commands.evaluate import evaluate
+from dino_ir.commands.evaluate import evaluate, score
 from dino_ir.commands.restore import restore
 from dino_ir.commands.show import degrade, demo, doctor, list_parts
 from dino_ir.commands.train import check, train
@@ -34,6 +34,7 @@ verbs = {
     "restore": restore,
     "train": train,
     "evaluate": evaluate,
+    "score": score,
     "degrade": degrade,
     "check": check,
     "list": list_parts,

@@ -1,44 +1,45 @@
-"""From a restorer and a benchmark to the rows of a table."""
+"""From a restorer and a benchmark to the rows of a table, and from rows to means and their intervals."""
 
-import csv
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from dino_ir.benchmark import Benchmark
-from dino_ir.catalog import build, names
 from dino_ir.contracts import Metric, Restorer, Truth
+from dino_ir.errors import ImageError
 from dino_ir.inference import restore
-from dino_ir.ops.color import round_to_8_bits
+from dino_ir.ops.peak import forget_peak, peak_memory
+from dino_ir.protocol import OURS, Protocol
 
 __all__ = [
     "METRICS",
     "Row",
     "as_markdown",
+    "compare",
     "evaluate",
+    "interval",
     "mean",
     "restore_and_score",
-    "write_results",
-    "write_rows",
 ]
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {name: build("metrics", {"name": name}) for name in names("metrics")}
-)
-"""What tables show: every metric there is, by name."""
+METRICS: Mapping[str, Metric] = MappingProxyType(OURS.metrics())
+"""What tables show, by name, in the variants of our own protocol."""
+
+_DRAWS = 2000
+"""How often images are drawn anew: the ends of an interval are then steady to a twentieth of its width."""
 
 
 @dataclass(frozen=True)
 class Row:
     """The scores of one image, restored and as it came, and the seconds that restoring took.
 
-    `is_told`: the restorer used what only a benchmark knows.
+    `is_told`: the restorer used what only a benchmark knows. `memory`: bytes at the peak of restoring.
     """
 
     image: str
@@ -46,26 +47,31 @@ class Row:
     input_scores: dict[str, float]
     seconds: float
     is_told: bool = False
+    memory: int | None = None
 
 
 def evaluate(
     restorer: Restorer,
     benchmark: Benchmark,
-    metrics: Mapping[str, Metric],
+    metrics: Mapping[str, Metric] | None = None,
     tile: int | str = "auto",
+    indices: Iterable[int] | None = None,
 ) -> Iterator[Row]:
-    """Restore and score every image of a benchmark, one row each, in order.
+    """Restore and score images of a benchmark, by its protocol: one row each, in order.
 
     All restorers get the same degraded images; before each, those that can use it are told the truth.
 
     Args:
+        metrics: by name; None takes PSNR and SSIM in the protocol's variant.
         tile: as in `inference.restore`; a restorer that does not work in tiles gets the whole photo.
+        indices: of the images; None takes all.
     """
+    metrics = benchmark.protocol.metrics() if metrics is None else metrics
     tile = tile if restorer.works_in_tiles else "off"
-    for index in range(len(benchmark.dataset)):
+    for index in range(len(benchmark.dataset)) if indices is None else indices:
         name, degraded, clean = benchmark.images(index)
         told = restorer.told(Truth(clean, benchmark.damage(index)))
-        row, _ = restore_and_score(told, name, degraded, clean, metrics, tile)
+        row, _ = restore_and_score(told, name, degraded, clean, metrics, tile, benchmark.protocol)
         yield replace(row, is_told=told is not restorer)
 
 
@@ -76,81 +82,111 @@ def restore_and_score(
     clean: Tensor,
     metrics: Mapping[str, Metric],
     tile: int | str = "auto",
+    protocol: Protocol = OURS,
 ) -> tuple[Row, Tensor]:
-    """Restore one image, [3, H, W], and score it: its row, and the restored image.
+    """Restore one image, [3, H, W], and score it: its row, and the restored image as it was scored.
 
-    The restored image is rounded to 8 bits before it is scored, as a saved file would be; the degraded
-    one is scored as the restorer sees it.
+    Where the protocol rounds to 8 bits, as a saved file would be, the restored image is; the degraded one
+    is scored as the restorer sees it.
     """
+    device = next((weight.device for weight in restorer.parameters()), torch.device("cpu"))
+    forget_peak(device)
     start = time.perf_counter()
     restored: Tensor = restore(restorer, degraded[None], tile=tile).cpu()
-    seconds = time.perf_counter() - start
-    restored = round_to_8_bits(restored)
+    seconds, memory = time.perf_counter() - start, peak_memory(device)
+    restored = protocol.finish(restored)
+    scores, input_scores = (
+        compare(image, clean[None], metrics, protocol) for image in (restored, degraded[None])
+    )
+    return Row(name, scores, input_scores, seconds, memory=memory), restored[0]
 
-    def score(image: Tensor) -> dict[str, float]:
-        return {key: float(metric(image, clean[None])) for key, metric in metrics.items()}
 
-    return Row(name, score(restored), score(degraded[None]), seconds), restored[0]
+def compare(
+    image: Tensor, clean: Tensor, metrics: Mapping[str, Metric], protocol: Protocol = OURS
+) -> dict[str, float]:
+    """The scores of one image, [1, 3, H, W], by metric; NaN by those that it is too small for."""
+
+    def score(metric: Metric) -> float:
+        try:
+            return float(metric(*protocol.view(image, clean)))
+        except ImageError:
+            return math.nan
+
+    return {name: score(metric) for name, metric in metrics.items()}
 
 
-def mean(rows: Sequence[Row]) -> Row:
+def mean(rows: Sequence[Row], protocol: Protocol = OURS) -> Row:
     """The average over images: the number papers print. One infinite PSNR makes it infinite."""
 
     def average(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        return {name: fmean(table[name] for table in tables) for name in tables[0]}
+        return {name: protocol.average(name, [table[name] for table in tables]) for name in tables[0]}
 
-    scores, input_scores = average([row.scores for row in rows]), average([row.input_scores for row in rows])
-    seconds = fmean(row.seconds for row in rows)
-    return Row("mean", scores, input_scores, seconds, is_told=any(row.is_told for row in rows))
-
-
-def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write a CSV file, one line per image: its name, scores, input scores, seconds, and told (yes or no)."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        names = list(rows[0].scores)
-        writer = csv.writer(file)
-        writer.writerow(["image", *names, *(f"input_{name}" for name in names), "seconds", "told"])
-        for row in rows:
-            numbers = [*(row.scores[name] for name in names), *(row.input_scores[name] for name in names)]
-            told = "yes" if row.is_told else "no"
-            writer.writerow([row.image, *(f"{number:.6f}" for number in numbers), f"{row.seconds:.3f}", told])
+    return Row(
+        "mean",
+        average([row.scores for row in rows]),
+        average([row.input_scores for row in rows]),
+        fmean(row.seconds for row in rows),
+        is_told=any(row.is_told for row in rows),
+        memory=max((row.memory for row in rows if row.memory is not None), default=None),
+    )
 
 
-def write_results(results: Mapping[str, Sequence[Row]], table: str, folder: Path) -> None:
-    """Write the rows of each benchmark, by name, as a CSV file, and their table as `table.md`.
+def interval(scores: Sequence[float]) -> tuple[float, float]:
+    """Where the mean lies in 95 of 100 cases when images are drawn anew, with replacement, from these.
+
+    The percentile bootstrap (Efron, The Annals of Statistics 1979), always with the same draws. It says
+    how much of a difference may be the choice of photos; not what another set of photos would score.
+
+    Returns:
+        The two ends; NaN for fewer than two images, and for scores that are not finite.
+    """
+    values = torch.tensor(scores, dtype=torch.double)
+    if len(values) < 2 or not values.isfinite().all():
+        return math.nan, math.nan
+    rng = torch.Generator().manual_seed(0)
+    drawn = torch.randint(len(values), (_DRAWS, len(values)), generator=rng)
+    low, high = values[drawn].mean(dim=1).quantile(torch.tensor([0.025, 0.975], dtype=torch.double)).tolist()
+    return low, high
+
+
+def as_markdown(results: Mapping[str, Sequence[Row]], protocols: Mapping[str, Protocol] | None = None) -> str:
+    """A table, one line per title: how many images, then by every metric input, restored, its interval, gain.
+
+    The title says so where the restorer was told what only a benchmark knows, and by which protocol scores
+    were taken where it is not ours.
 
     Args:
-        results: rows by the benchmark's name, which becomes the file's: from `read_benchmarks`.
-        table: from `as_markdown`.
-        folder: where to; it is made.
+        results: rows by title.
+        protocols: by title; ours where there is none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in results.items():
-        write_rows(rows, folder / f"{name}.csv")
-    (folder / "table.md").write_text(table + "\n", encoding="utf-8")
-
-
-def as_markdown(results: Mapping[str, Sequence[Row]]) -> str:
-    """A table, one line per title: how many images, then input, restored and gain by every metric.
-
-    The title says so where the restorer was told what only a benchmark knows.
-    """
-    names = list(next(iter(results.values()))[0].scores)
-    heads = [f"{word} {name.upper()}" for name in names for word in ("input", "restored", "gain in")]
+    names = list(dict.fromkeys(name for rows in results.values() for name in rows[0].scores))
+    heads = [head for name in names for head in _heads(name)]
     lines = [["benchmark", "images", *heads], ["---", *["---:"] * (len(heads) + 1)]]
     for title, rows in results.items():
-        average = mean(rows)
-        cells = [_cells(name, average.input_scores[name], average.scores[name]) for name in names]
-        mark = " (restorer told)" if average.is_told else ""
-        lines.append([title + mark, str(len(rows)), *(cell for three in cells for cell in three)])
+        protocol = (protocols or {}).get(title, OURS)
+        average = mean(rows, protocol)
+        marks = [] if protocol == OURS else [f"by {protocol.name}"]
+        marks += ["restorer told"] if average.is_told else []
+        cells = [cell for name in names for cell in _cells(name, rows, average)]
+        mark = f" ({', '.join(marks)})" if marks else ""
+        lines.append([title + mark, str(len(rows)), *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cells(name: str, before: float, after: float) -> tuple[str, str, str]:
-    decimals = 2 if name == "psnr" else 4
-    both_finite = math.isfinite(before) and math.isfinite(after)
+def _heads(name: str) -> tuple[str, ...]:
+    word = name.upper().replace("_", "-")
+    return f"input {word}", f"restored {word}", "95 %", f"gain in {word}"
+
+
+def _cells(name: str, rows: Sequence[Row], average: Row) -> tuple[str, ...]:
+    if name not in average.scores:
+        return ("–",) * 4
+    digits = 2 if name == "psnr" else 4
+    before, after = average.input_scores[name], average.scores[name]
+    low, high = interval([row.scores[name] for row in rows])
     return (
-        f"{before:.{decimals}f}",
-        f"{after:.{decimals}f}",
-        f"{after - before:+.{decimals}f}" if both_finite else "–",
+        "–" if math.isnan(before) else f"{before:.{digits}f}",
+        "–" if math.isnan(after) else f"{after:.{digits}f}",
+        f"{low:.{digits}f} to {high:.{digits}f}" if math.isfinite(low) else "–",
+        f"{after - before:+.{digits}f}" if math.isfinite(after - before) else "–",
     )

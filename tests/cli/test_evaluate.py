@@ -24,8 +24,69 @@ def test_identity_scores_as_its_input(call, folder):
     # Noise of sigma 25, a little less of it for what is clipped.
     assert 20.1 < float(row[2]) < 22
     assert row[2] == row[3]
-    assert sorted(path.name for path in (folder / "scores").iterdir()) == ["table.md", "two.csv"]
+    assert sorted(path.name for path in (folder / "scores").iterdir()) == [
+        "table.md",
+        "two.csv",
+        "two.jsonl",
+    ]
     assert (folder / "scores/table.md").read_text() == output
+
+
+def test_what_was_scored_is_not_scored_again_unless_one_says_so(call, folder):
+    (folder / "two.toml").write_text(BENCHMARK)
+    command = ["evaluate", "two.toml", "--restorer", "identity", "--data", ".", "-o", "scores"]
+    first = call(*command)
+    rows = folder / "scores/two.jsonl"
+    doctored = re.sub(r'"psnr": [\d.]+', '"psnr": 99.0', rows.read_text())
+
+    rows.write_text(doctored)
+    again = call(*command)
+    anew = call(*command, "--overwrite")
+
+    assert "| 99.00 |" in again[1]
+    assert anew == first
+
+
+def test_a_protocol_metrics_and_a_limit_may_be_chosen(call, folder):
+    (folder / "two.toml").write_text(BENCHMARK)
+    options = ["--protocol", "promptir", "--metric", "ms_ssim", "--limit", "1", "--data", "."]
+
+    code, output = call("evaluate", "two.toml", "--restorer", "identity", *options)
+
+    assert code == 0
+    assert "| input MS-SSIM |" in output
+    assert "| Two photos (by promptir) | 1 |" in output
+
+
+def test_of_all_what_is_here_is_scored_and_what_is_missing_is_listed(call, folder):
+    (folder / "test").mkdir()
+    (folder / "photos").rename(folder / "test/set5")
+
+    code, output = call("evaluate", "all", "--restorer", "identity", "--data", ".")
+    failing = call("evaluate", "all", "--restorer", "wiener", "--data", ".")
+
+    assert code == 0
+    assert "| Set5, noise sigma 25 | 2 |" in output
+    assert re.search(
+        r"^not here: .*kodak24_noise25.*, from https://r0k\.us/graphics/kodak/$", output, re.MULTILINE
+    )
+    assert "name one of these to be told what goes where" in output
+    assert failing[0] == 1
+    assert re.search(r"^not scored: set5_noise15, .*: wiener must know the blur", failing[1], re.MULTILINE)
+    assert "| Set5, Gaussian blur sigma 2.0 to 3.1 (restorer told) | 2 |" in failing[1]
+
+
+def test_published_rows_are_beside_ours_and_marked(call, folder):
+    (folder / "photos").rename(folder / "CBSD68")
+
+    code, output = call("evaluate", "bsd68_noise25", "--restorer", "identity", "--data", ".")
+
+    assert code == 0
+    assert "**BSD68 in colour, noise sigma 25**, photos: 2 of 68, scored by promptir." in output
+    assert re.search(
+        r"^\| PromptIR \| 31\.31 \| 0\.888 .*not comparable: ours is of 2 of 68 photos", output, re.MULTILINE
+    )
+    assert re.search(r"^\| \*\*identity\*\* \| 20\.", output, re.MULTILINE)
 
 
 def test_a_restorer_with_options_is_a_table(call, folder):
@@ -50,6 +111,14 @@ def test_weights_are_scored_too(call, folder, weights):
     ("words", "said"),
     [
         (["rain"], "no benchmark 'rain'; there are: "),
+        (["rain100l", "--data", "."], "it is at https://www.icst.pku.edu.cn"),
+        (["uieb", "--data", "."], "the pictures are from https://li-chongyi.github.io"),
+        (["all", "--data", "."], "has the pictures of no benchmark"),
+        (["two.toml", "--data", ".", "--protocol", "matlab"], "no protocol 'matlab'; there are: "),
+        (
+            ["two.toml", "--data", ".", "--restorer", "identity", "--metric", "beauty"],
+            "no 'beauty' in metrics/",
+        ),
         (["two.toml"], "--data DIR"),
         (["two.toml", "--data", "."], "no weights 'absent'"),
         (["two.toml", "--data", ".", "--restorer", "plain"], "restorers/plain"),

@@ -12,11 +12,12 @@ def noisy_and_clean():
     return clean + 0.05 * torch.randn(clean.shape, generator=rng), clean
 
 
+@pytest.mark.parametrize("is_unbiased", [False, True])
 @pytest.mark.parametrize("window", ["gaussian", "uniform"])
-def test_same_as_scikit_image(window):
+def test_same_as_scikit_image(window, is_unbiased):
     restored, clean = noisy_and_clean()
 
-    score = SSIM(window)(restored[None], clean[None])
+    score = SSIM(window, is_unbiased)(restored[None], clean[None])
 
     peer = structural_similarity(
         clean.double().numpy(),
@@ -24,9 +25,24 @@ def test_same_as_scikit_image(window):
         data_range=1,
         channel_axis=0,
         gaussian_weights=window == "gaussian",
-        use_sample_covariance=False,
+        **({"win_size": 11} if window == "gaussian" else {}),
+        use_sample_covariance=is_unbiased,
     )
     assert score.item() == pytest.approx(peer, abs=1e-6)
+
+
+@pytest.mark.parametrize(("side", "factor"), [(383, 1), (384, 2), (700, 3)])
+def test_shrunk_images_come_near_to_256_pixels(side, factor):
+    rng = torch.Generator().manual_seed(0)
+    clean = torch.rand(1, 1, side, side + 20, generator=rng)
+    restored = (clean + 0.1 * torch.randn(clean.shape, generator=rng)).clamp(0, 1)
+    whole = (..., slice(side // factor * factor), slice((side + 20) // factor * factor))
+    smaller = [torch.nn.functional.avg_pool2d(image[whole], factor) for image in (restored, clean)]
+
+    score = SSIM(is_shrunk=True)(restored, clean)
+
+    # Where the sides divide, averages over parts are those over squares; else they overlap a little.
+    assert score.item() == pytest.approx(SSIM()(*smaller).item(), abs=1e-6 if factor == 1 else 0.02)
 
 
 def test_two_flat_images_have_a_closed_form():

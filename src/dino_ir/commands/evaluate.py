@@ -1,4 +1,4 @@
-"""The verb that scores restorers on benchmarks."""
+"""The verbs that score: restorers on benchmarks, and folders of restored photos."""
 
 import sys
 from pathlib import Path
@@ -6,17 +6,37 @@ from typing import Annotated
 
 import typer
 
-from dino_ir.arguments import DataOption, DeviceOption, RestorerOption, TileOption, WeightsOption, out_option
-from dino_ir.terminal import console, plain_errors
+from dino_ir.arguments import (
+    DataOption,
+    DeviceOption,
+    OverwriteOption,
+    RestorerOption,
+    TileOption,
+    WeightsOption,
+    out_option,
+)
+from dino_ir.terminal import FAILED, console, plain_errors
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "score"]
+
+_ALL = "all"
+
+MetricsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="Beside PSNR and SSIM, such as ms_ssim or lpips; may be repeated.",
+    ),
+]
 
 
 def evaluate(
     benchmarks: Annotated[
         list[str],
         typer.Argument(
-            metavar="BENCHMARK", help="Names, TOML files, or all; a wrong name lists those there are."
+            metavar="BENCHMARK",
+            help="Names, TOML files, or all whose pictures are there; a wrong name lists those there are.",
         ),
     ],
     weights: WeightsOption = "default",
@@ -24,27 +44,99 @@ def evaluate(
     data: DataOption = None,
     out: Annotated[
         Path | None,
-        out_option("DIR", "Folder for a CSV per benchmark and the table."),
+        out_option("DIR", "Folder for a CSV per benchmark and the table. What it has is not scored again."),
     ] = None,
     device: DeviceOption = "auto",
     tile: TileOption = "auto",
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="How scores are taken, instead of the benchmarks' own way."),
+    ] = None,
+    more: MetricsOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take so many photos of each benchmark.")] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes, each on a core or on the GPU; rows are the same for any number.",
+        ),
+    ] = 1,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """Score a restorer on benchmarks, beside the degraded input. Prints a Markdown table."""
-    with plain_errors():
-        from dino_ir.benchmark import benchmark_names, read_benchmarks
-        from dino_ir.catalog import build, read_table
-        from dino_ir.evaluation import METRICS, as_markdown, write_results
-        from dino_ir.evaluation import evaluate as score_benchmark
-        from dino_ir.inference import load
+    """Score a restorer on benchmarks, beside the degraded input and what papers report. Prints Markdown.
 
-        names = benchmark_names() if benchmarks == ["all"] else benchmarks
-        read = read_benchmarks(names, data)
-        subject = build("restorers", read_table(restorer)).eval() if restorer else load(weights, device)
-        results = {}
-        for name, benchmark in read.items():
-            with console.status(name):
-                results[name] = list(score_benchmark(subject, benchmark, METRICS, tile))
-        table = as_markdown({read[name].title: rows for name, rows in results.items()})
+    One row per photo is kept in DIR: stopped, the same command goes on. With all, benchmarks whose pictures
+    are not there are listed, and the exit code is 1 if there is one that the restorer cannot be scored on.
+    """
+    with plain_errors():
+        from dino_ir.scoreboard import as_text, left_out
+        from dino_ir.scoring import Job, Subject, score_benchmarks
+
+        metrics = tuple(dict.fromkeys(("psnr", "ssim", *(more or ()))))
+        job = Job(Subject(weights, restorer, device), "", data, protocol, metrics, tile, limit)
+        with console.status("") as status:
+            scores = score_benchmarks(
+                benchmarks,
+                job,
+                processes,
+                out,
+                overwrite,
+                lambda name, done, images: status.update(f"{name} {done}/{images}"),
+            )
+        for line in left_out(scores):
+            sys.stderr.write(line + "\n")
+        text = as_text(scores, job.subject.name) if scores.rows else ""
+        if out and text:
+            (out / "table.md").write_text(text + "\n", encoding="utf-8")
+    if text:
+        sys.stdout.write(text + "\n")
+    if scores.failed:
+        raise typer.Exit(FAILED)
+
+
+def score(
+    restored: Annotated[
+        Path, typer.Argument(metavar="RESTORED_DIR", help="Photos that some program restored.")
+    ],
+    clean: Annotated[
+        Path, typer.Argument(metavar="CLEAN_DIR", help="What they should be; paired by name, without suffix.")
+    ],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE|all", help="How scores are taken; a wrong name lists those there are."
+        ),
+    ] = "default",
+    metric: MetricsOption = None,
+    out: Annotated[Path | None, out_option("FILE", "A CSV file with a line per photo and protocol.")] = None,
+) -> None:
+    """Score restored photos against clean ones, by the rule of any paper. Prints a Markdown table.
+
+    Photos that are in one folder alone are listed, and the exit code is 1.
+    """
+    with plain_errors():
+        from dino_ir.folders import as_markdown, frechet_distance, match_folders, score_pairs, write_scores
+        from dino_ir.protocol import protocol_names, read_protocol
+
+        names = protocol_names() if protocol == _ALL else [protocol]
+        protocols = [read_protocol(name) for name in names]
+        metrics = list(dict.fromkeys(("psnr", "ssim", *(metric or ()))))
+        takes_fid = "fid" in metrics
+        matched = match_folders(restored, clean)
+        scored = list(score_pairs(matched.pairs, protocols, [name for name in metrics if name != "fid"]))
         if out:
-            write_results(results, table, out)
-    sys.stdout.write(table + "\n")
+            write_scores(scored, out)
+        lines = [as_markdown(scored, protocols), "", f"{len(scored)} photos"]
+        if takes_fid:
+            lines[-1] += f", FID {frechet_distance(matched.pairs):.2f}"
+    sys.stdout.write("\n".join(lines) + "\n")
+    for alone, folder, other in (
+        (matched.clean_alone, clean, restored),
+        (matched.restored_alone, restored, clean),
+    ):
+        if alone:
+            shown = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
+            sys.stderr.write(f"dino-ir: {folder} has {shown}, which {other} has not\n")
+    if matched.clean_alone or matched.restored_alone:
+        raise typer.Exit(FAILED)

@@ -1,34 +1,36 @@
 """Structural similarity."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dino_ir.errors import ImageError
+from dino_ir.ops.similarity import compare_locally, gaussian_window, uniform_window
 
 __all__ = ["SSIM"]
 
-_WINDOWS = {"gaussian": 11, "uniform": 7}  # pixels on a side
-_SIGMA = 1.5
-_STEADY_MEANS, _STEADY_VARIANCES = 0.01**2, 0.03**2  # C1 and C2 for a peak of 1
+_WINDOWS = {"gaussian": gaussian_window(), "uniform": uniform_window()}
+_VIEWED = 256  # pixels of the shorter side that `is_shrunk` comes nearest to
 
 
 @dataclass(frozen=True)
 class SSIM:
-    """Mean structural similarity, channels averaged, peak 1: [B, 3, H, W] twice -> [B].
+    """Mean structural similarity, channels averaged, peak 1: [B, C, H, W] twice -> [B].
 
-    Only places where the whole window fits are counted, and variances are not corrected for the sample
-    size, as in the authors' code. scikit-image gives the same with `use_sample_covariance=False`, and
-    `gaussian_weights=True` for the default window. Computed in float64.
+    Only places where the whole window fits are counted. By default variances are not corrected for the
+    sample size, as in the authors' code. scikit-image gives the same with `use_sample_covariance` set to
+    `is_unbiased`, and `gaussian_weights=True` for the default window. Computed in float64.
 
     Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP
     2004, Eq. 13.
 
     Attributes:
         window: "gaussian" is the paper's, 11 x 11 with a sigma of 1.5; "uniform" is 7 x 7.
+        is_unbiased: variances are corrected for the sample size, as scikit-image does by default.
+        is_shrunk: the images are averaged down first, by the whole number that brings the shorter side
+            nearest to 256 pixels, as the authors advise for what is looked at from afar.
 
     Raises:
         ValueError: no such window.
@@ -36,11 +38,14 @@ class SSIM:
             would give numbers that compare with no others.
 
     Example:
+        >>> import torch
         >>> SSIM()(torch.full((1, 3, 16, 16), 0.5), torch.full((1, 3, 16, 16), 0.5))
         tensor([1.], dtype=torch.float64)
     """
 
     window: Literal["gaussian", "uniform"] = "gaussian"
+    is_unbiased: bool = False
+    is_shrunk: bool = False
 
     def __post_init__(self) -> None:
         if self.window not in _WINDOWS:
@@ -53,33 +58,16 @@ class SSIM:
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         if restored.shape != clean.shape:
             raise ImageError(f"expected two equal shapes, got {[*restored.shape]} and {[*clean.shape]}")
-        side = _WINDOWS[self.window]
+        if self.is_shrunk:
+            restored, clean = _shrink(restored), _shrink(clean)
+        side = len(_WINDOWS[self.window])
         if min(clean.shape[2:]) < side:
             raise ImageError(f"expected images of at least {side}x{side} for SSIM, got {[*clean.shape]}")
-        x, y = restored.double(), clean.double()
-        mean_x, mean_y, mean_xx, mean_yy, mean_xy = map(self._average, (x, y, x * x, y * y, x * y))
-        variances = mean_xx - mean_x**2 + mean_yy - mean_y**2
-        covariance = mean_xy - mean_x * mean_y
-        likeness = (2 * mean_x * mean_y + _STEADY_MEANS) * (2 * covariance + _STEADY_VARIANCES)
-        scale = (mean_x**2 + mean_y**2 + _STEADY_MEANS) * (variances + _STEADY_VARIANCES)
-        return (likeness / scale).flatten(1).mean(1)
-
-    def _average(self, image: Tensor) -> Tensor:
-        """Average [..., H, W] under the window, one side after the other; only whole windows count."""
-        return _slide(_slide(image, 2, self._weights()), 3, self._weights())
-
-    def _weights(self) -> list[float]:
-        side = _WINDOWS[self.window]
-        if self.window == "uniform":
-            return [1 / side] * side
-        weights = [math.exp(-((place - side // 2) ** 2) / (2 * _SIGMA**2)) for place in range(side)]
-        return [weight / sum(weights) for weight in weights]
+        means, structures = compare_locally(restored, clean, _WINDOWS[self.window], self.is_unbiased)
+        return (means * structures).flatten(1).mean(1)
 
 
-def _slide(image: Tensor, dimension: int, weights: list[float]) -> Tensor:
-    # In float64, torch's convolution writes every window out first: shifted sums take a tenth of the time.
-    length = image.shape[dimension] - len(weights) + 1
-    total = torch.zeros_like(image.narrow(dimension, 0, length))
-    for place, weight in enumerate(weights):
-        total.add_(image.narrow(dimension, place, length), alpha=weight)
-    return total
+def _shrink(images: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    factor = max(1, round(min(height, width) / _VIEWED))
+    return F.adaptive_avg_pool2d(images, (height // factor, width // factor))

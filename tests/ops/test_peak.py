@@ -1,0 +1,19 @@
+import pytest
+import torch
+
+from dino_ir.ops.peak import forget_peak, peak_memory
+
+CPU = torch.device("cpu")
+
+
+def test_what_is_held_for_a_moment_counts():
+    forget_peak(CPU)
+    before = peak_memory(CPU)
+    if before is None:
+        pytest.skip("this system does not say what a process holds")
+
+    torch.ones(2**26).sum()  # 256 MiB, gone at once
+
+    after = peak_memory(CPU)
+    assert after is not None
+    assert after - before > 200 * 2**20

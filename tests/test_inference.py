@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from dino_ir import inference
+from dino_ir import inference, tiling
 from dino_ir.catalog import build
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DinoIRError, ImageError, WeightsError
@@ -83,7 +83,7 @@ def test_any_size_is_restored_in_any_tiling(size, tile):
 
 @pytest.mark.parametrize("tile", [24, 40, 64])
 def test_tiles_equal_the_whole_where_they_see_enough(tile, monkeypatch):
-    monkeypatch.setattr(inference, "OVERLAP", 12)
+    monkeypatch.setattr(tiling, "OVERLAP", 12)
     image = torch.rand(1, 3, 61, 90)
 
     whole, tiled = (restore(Blur(), image, tile=each) for each in ("off", tile))
@@ -108,7 +108,8 @@ def test_each_tile_knows_where_it_lies(tile):
 
 
 def test_large_images_are_tiled_and_many_are_taken_in_turn(monkeypatch):
-    monkeypatch.setattr(inference, "WHOLE_SIDE", 16)
+    for module in (inference, tiling):
+        monkeypatch.setattr(module, "WHOLE_SIDE", 16)
     restorer = Whereabouts()
 
     large = restore(restorer, torch.rand(2, 3, 33, 50))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from dino_ir.contracts import Restorer
 from dino_ir.files.images import Photo, read_photo, write_photo
 from dino_ir.formats.vips import profile_of_display_p3
+from dino_ir.photos import Options
 from dino_ir.places import Job
 from dino_ir.restoration import restore_files
 from dino_ir.restorers.identity import Identity
@@ -43,7 +44,8 @@ class Blur(Restorer):
 
 def restored(folder, photo, restorer, suffix=".tif", **options):
     write_photo(folder / "a.tif", photo)
-    (row,) = restore_files(restorer, [Job(folder / "a.tif", folder / f"b{suffix}")], **options)
+    job = Job(folder / "a.tif", folder / f"b{suffix}")
+    (row,) = restore_files(restorer, [job], Options(**options, is_checked=False))
     assert row.status == "restored", row
     return read_photo(folder / f"b{suffix}"), row
 

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 
 from dino_ir.contracts import Restorer
 from dino_ir.files.images import Photo, read_photo, write_photo
+from dino_ir.photos import Options
 from dino_ir.places import plan
 from dino_ir.restoration import Result, restore_files, tally
 from dino_ir.restorers.identity import Identity
@@ -102,6 +104,54 @@ def test_what_exists_is_skipped_unless_told(tmp_path):
     assert (tmp_path / "a_restored.png").read_bytes() != before
 
 
+def test_a_job_may_replace_its_own_result_and_no_other(tmp_path):
+    make(tmp_path, "a.png", "a_restored.png", "b.png", "b_restored.png")
+    one, other = plan([tmp_path])
+
+    results = restore_files(Identity(), [one._replace(replaces=True), other])
+
+    assert [result.status for result in results] == ["restored", "skipped"]
+
+
+def test_once_stopped_no_photo_is_begun_and_those_begun_are_whole(tmp_path):
+    photos = make(tmp_path, *(f"{number}.png" for number in range(9)))
+    results = []
+
+    for result in restore_files(Identity(), plan(photos, tmp_path / "out"), stop=lambda: len(results) >= 2):
+        results.append(result)
+
+    assert 2 <= len(results) < 9
+    assert [result.photo for result in results] == photos[: len(results)]
+    assert sorted((tmp_path / "out").iterdir()) == [result.result for result in results]
+
+
+def test_an_interruption_leaves_no_trace_of_the_photo_at_hand(tmp_path):
+    class Interrupted(Identity):
+        def forward(self, degraded, view=None):
+            if degraded.mean() == 0:
+                raise KeyboardInterrupt
+            return degraded
+
+    make(tmp_path, "a.png", "b.png", "d.png")
+    write_photo(tmp_path / "c.png", Photo(torch.zeros(3, 6, 5)))
+
+    with pytest.raises(KeyboardInterrupt):
+        list(restore_files(Interrupted(), plan([tmp_path], tmp_path / "out")))
+
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
+
+
+def test_the_work_is_in_the_seconds(tmp_path):
+    class Slow(Identity):
+        def forward(self, degraded, view=None):
+            time.sleep(0.05)
+            return degraded
+
+    results = restore_files(Slow(), plan(make(tmp_path, "a.png", "b.png")))
+
+    assert all(result.seconds >= 0.05 for result in results)
+
+
 def test_originals_and_nothing_else_stay(tmp_path):
     (photo,) = make(tmp_path, "in/a.tif")
     before = photo.read_bytes()
@@ -116,7 +166,7 @@ def test_originals_and_nothing_else_stay(tmp_path):
 def test_no_strength_copies_the_pixels(tmp_path):
     (photo,) = make(tmp_path, "a.png")
 
-    (result,) = restore_files(Invert(), plan([photo]), strength=0)
+    (result,) = restore_files(Invert(), plan([photo]), Options(strength=0))
 
     assert torch.equal(read_photo(result.result).pixels, read_photo(photo).pixels)
 
@@ -150,3 +200,51 @@ def test_the_tally_counts_what_became_of_photos():
 
     assert tally(results) == "3 restored, 1 skipped, 1 failed"
     assert tally(results[1:3]) == "2 restored"
+
+
+class Black(Restorer):
+    """Breaks every photo, or only what is computed with less than full precision."""
+
+    multiple_of = 1
+
+    def __init__(self, recovers=False):
+        super().__init__()
+        self.recovers, self.calls = recovers, 0
+
+    def forward(self, degraded, view=None):
+        self.calls += 1
+        return degraded if self.recovers and self.calls > 1 else degraded * 0
+
+
+@pytest.mark.parametrize("limit", [4_000_000, 100])
+def test_a_photo_whose_result_is_broken_is_kept_as_it_was(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr("dino_ir.photos.LARGE", limit)
+    (photo,) = make(tmp_path, "a.png")
+    write_photo(photo, Photo(torch.rand(3, 30, 20) / 2 + 0.3))
+
+    (result,) = restore_files(Black(), plan([photo]), has_records=True)
+
+    assert result.status == "kept"
+    assert result.message.startswith("kept as it was: the result turned 100% of the photo black")
+    assert torch.equal(read_photo(result.result).pixels, read_photo(photo).pixels)
+    assert result.record is not None
+    assert result.record["change"]["psnr"] is None
+
+
+def test_a_result_that_can_be_trusted_the_second_time_is_written(tmp_path):
+    (photo,) = make(tmp_path, "a.png")
+    write_photo(photo, Photo(torch.rand(3, 30, 20) / 2 + 0.3))
+
+    (result,) = restore_files(Black(recovers=True), plan([photo]))
+
+    assert result.status == "restored"
+    assert "made again in full precision" in result.message
+
+
+def test_unchecked_whatever_the_restorer_gives_is_written(tmp_path):
+    (photo,) = make(tmp_path, "a.png")
+
+    (result,) = restore_files(Black(), plan([photo]), Options(is_checked=False))
+
+    assert result.status == "restored"
+    assert read_photo(result.result).pixels.max() == 0

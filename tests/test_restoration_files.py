@@ -7,15 +7,16 @@ from PIL import Image
 
 from dino_ir.errors import DataError
 from dino_ir.files.images import Photo, read_photo, write_photo
+from dino_ir.photos import Options
 from dino_ir.places import Job, plan
-from dino_ir.restoration import Coding, Result, restore_files
+from dino_ir.restoration import Result, restore_files
 from dino_ir.restorers.identity import Identity
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8))
 
 
 def rows_of(folder, *out, **coding):
-    return list(restore_files(Identity(), plan([folder], *out), coding=Coding(**coding)))
+    return list(restore_files(Identity(), plan([folder], *out), options=Options(**coding)))
 
 
 def test_every_file_that_is_an_image_by_name_gets_a_line(tmp_path):
@@ -104,8 +105,8 @@ def test_coding_is_passed_on(tmp_path):
     write_photo(tmp_path / "a.png", Photo(torch.rand(3, 9, 9), 16))
     job = Job(tmp_path / "a.png", tmp_path / "b.png")
 
-    (small,) = restore_files(Identity(), [job], coding=Coding(max_pixels=80))
-    (shallow,) = restore_files(Identity(), [job], coding=Coding(depth=8))
+    (small,) = restore_files(Identity(), [job], options=Options(max_pixels=80))
+    (shallow,) = restore_files(Identity(), [job], options=Options(depth=8))
 
     assert (small.status, "9 x 9 pixels" in small.message) == ("failed", True)
     assert (shallow.status, read_photo(job.result).bits) == ("restored", 8)

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
+    "BackendOption",
     "CompiledOption",
     "DataOption",
     "DegradationsOption",
     "DepthOption",
     "DeviceOption",
+    "ExactOption",
     "FormatOption",
     "InitOption",
     "MaxPixelsOption",
@@ -153,6 +155,16 @@ DepthOption = Annotated[
 ]
 MaxPixelsOption = Annotated[
     float, typer.Option(min=1, show_default="3e8", help="Refuse larger photos before they are decoded.")
+]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|torch|openvino|onnx",
+        help="What runs the network; auto: OpenVINO where it is installed and pays for its start.",
+    ),
+]
+ExactOption = Annotated[
+    bool, typer.Option("--exact", help="Compute in float32 also where bfloat16 is fast: slower.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 VersionOption = Annotated[

@@ -3,7 +3,10 @@
 import typer
 
 from dino_ir.arguments import VersionOption
+from dino_ir.commands.cluster import cluster
 from dino_ir.commands.evaluate import evaluate, score
+from dino_ir.commands.export import export
+from dino_ir.commands.reproduce import figure, reproduce
 from dino_ir.commands.restore import restore
 from dino_ir.commands.show import degrade, demo, doctor, list_parts
 from dino_ir.commands.train import check, train
@@ -32,9 +35,13 @@ def main(version: VersionOption = False) -> None:
 
 verbs = {
     "restore": restore,
+    "cluster": cluster,
     "train": train,
     "evaluate": evaluate,
     "score": score,
+    "reproduce": reproduce,
+    "figure": figure,
+    "export": export,
     "degrade": degrade,
     "check": check,
     "list": list_parts,

@@ -67,7 +67,6 @@ def evaluate(
         indices: of the images; None takes all.
     """
     metrics = benchmark.protocol.metrics() if metrics is None else metrics
-    tile = tile if restorer.works_in_tiles else "off"
     for index in range(len(benchmark.dataset)) if indices is None else indices:
         name, degraded, clean = benchmark.images(index)
         told = restorer.told(Truth(clean, benchmark.damage(index)))

@@ -3,21 +3,19 @@
 import math
 import os
 import time
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode  # what torch documents for estimates like these
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, Learner, Prior
 from dino_ir.errors import WeightsError
 from dino_ir.files.weights import find_weights
+from dino_ir.ops.room import BytesHeld
 from dino_ir.recipe import Phase, Recipe
 
 __all__ = ["Forecast", "forecast", "foresee", "matrix_rate", "missing_weights"]
@@ -123,7 +121,7 @@ def _step(learner: Learner, phase: Phase, is_bf16: bool) -> tuple[int, int]:
     """The peak of memory and the operations of one step."""
     # Torch's own formula takes the channels of grouped convolutions for connected to each other.
     own = {torch.ops.aten.convolution_backward: _convolution_backward}
-    ledger, counter = _Ledger(), FlopCounterMode(display=False, custom_mapping=own)
+    ledger, counter = BytesHeld(), FlopCounterMode(display=False, custom_mapping=own)
     batch = _batch(phase, learner.thumbnail)
     with ledger, counter:
         with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
@@ -148,43 +146,6 @@ def _memory_of(device: str) -> int:
     if device.startswith("cuda"):
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-class _Ledger(TorchDispatchMode):
-    """Counts the bytes of tensors that operations make, for as long as anything holds them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        given = {
-            id(part.untyped_storage()) for part in tree_leaves((args, kwargs)) if isinstance(part, Tensor)
-        }
-        made = func(*args, **(kwargs or {}))
-        for part in tree_leaves(made):
-            if isinstance(part, Tensor) and id(part.untyped_storage()) not in given:
-                self._note(part.untyped_storage())
-        return made
-
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        if storage in self._known:
-            return
-        self._known.add(storage)
-        size = storage.nbytes()
-        self.now += size
-        self.peak = max(self.peak, self.now)
-        weakref.finalize(storage, self._forget, size)
-
-    def _forget(self, size: int) -> None:
-        self.now -= size
 
 
 def _convolution_backward(

@@ -1,6 +1,5 @@
 """Load a restorer from its weight file, and restore images of any kind and size with it."""
 
-import math
 import re
 from numbers import Integral
 from pathlib import Path
@@ -10,25 +9,16 @@ import torch
 from torch import Tensor
 
 from dino_ir.catalog import build
-from dino_ir.contracts import Restorer, View
+from dino_ir.contracts import Restorer
 from dino_ir.errors import DinoIRError, ImageError, WeightsError
 from dino_ir.files.images import read_photo
 from dino_ir.files.weights import fill_priors, find_weights, learned, read_weights
 from dino_ir.ops.color import to_linear, to_srgb
 from dino_ir.ops.kinds import copy_image, open_image
-from dino_ir.ops.pad import crop_to, pad_to_multiple
-from dino_ir.ops.tile import add_tile, cut_tiles, piece_of
+from dino_ir.tiling import WHOLE_SIDE, Report, Source, restore_tiles
+from dino_ir.trust import UntrustedError
 
-__all__ = ["OVERLAP", "WHOLE_SIDE", "find_device", "load", "restore"]
-
-WHOLE_SIDE = 512
-"""With `tile="auto"`, images of up to WHOLE_SIDE x WHOLE_SIDE pixels are restored whole, larger ones in
-tiles of that side. What the network needs then no longer grows with the image; the image and its result
-still lie in memory whole. Tiles of 512 score 0.3 dB more on SOTS-indoor than whole photos, for the network
-pools over all it sees and was trained at 224; smaller ones help haze more (docs/training-log.md)."""
-
-OVERLAP = 64
-"""Pixels that neighbouring tiles share, at most half of a tile: enough for seams to be blended away."""
+__all__ = ["check_options", "find_device", "load", "restore", "settle"]
 
 
 def load(weights: str | Path = "default", device: str = "auto") -> Restorer:
@@ -83,7 +73,14 @@ def find_device(name: str = "auto") -> torch.device:
         raise DinoIRError(f"no device {name!r} here; expected auto, cpu, or one this machine has") from None
 
 
-def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: float = 1.0) -> Any:
+def restore(
+    restorer: Restorer,
+    image: Any,
+    tile: int | str = "auto",
+    strength: float = 1.0,
+    memory: int | None = None,
+    report: Report | None = None,
+) -> Any:
     """Restore an image; what comes back has the kind, type of number and size of what came.
 
     Args:
@@ -94,25 +91,51 @@ def restore(restorer: Restorer, image: Any, tile: int | str = "auto", strength: 
         tile: side of the tiles in pixels, "off" for the whole image at once, or "auto".
         strength: 0 gives the image back bit for bit, 1 restores fully; between, the light of the two
             is blended, as sRGB encodes it.
+        memory: as in `tiling.restore_tiles`.
+        report: as in `tiling.restore_tiles`, of each image or handful of small ones.
 
     Raises:
         ImageError: an image, a tile or a strength that is none of these, or a result with NaN.
     """
-    _check_options(tile, strength)
+    check_options(tile, strength)
     if isinstance(image, str | Path):
         image = _read_array(image)
     degraded, close = open_image(image)
     if strength == 0:
         return copy_image(image)
-    restored = _restore_batch(restorer, degraded, tile)
+    at_once = max(1, WHOLE_SIDE**2 // degraded[0, 0].numel())
+    parts: list[Tensor] = []
+    for photos in degraded.split(at_once):
+        restored = torch.empty_like(photos)
+        for top, left, change in restore_tiles(restorer, _source(photos), tile, memory, report):
+            rows, columns = slice(top, top + change.shape[-2]), slice(left, left + change.shape[-1])
+            restored[..., rows, columns] = settle(photos[..., rows, columns], change, strength)
+        parts.append(restored)
+    return close(torch.cat(parts))
+
+
+def settle(degraded: Tensor, change: Tensor, strength: float) -> Tensor:
+    """What restoring comes to: [..., 3, H, W] in [0, 1], of a change that `tiling.restore_tiles` yields.
+
+    Raises:
+        UntrustedError: the change holds NaN.
+    """
+    restored = degraded + change.to(degraded)
     if not restored.isfinite().all():
-        raise ImageError("the restorer gave values that are not numbers; try other weights or device='cpu'")
+        raise UntrustedError(
+            "the restorer gave values that are not numbers; try other weights or device='cpu'"
+        )
     if strength < 1:  # in amounts of light, as two exposures would
-        restored = to_srgb(to_linear(degraded.to(restored)).lerp(to_linear(restored), strength))
-    return close(restored.clamp(0, 1))
+        restored = to_srgb(to_linear(degraded).lerp(to_linear(restored), strength))
+    return restored.clamp(0, 1)
 
 
-def _check_options(tile: Any, strength: float) -> None:
+def check_options(tile: Any, strength: float) -> None:
+    """Refuse what `restore` cannot do.
+
+    Raises:
+        ImageError: a tile or a strength that it does not know.
+    """
     if not 0 <= strength <= 1:
         raise ImageError(f"expected a strength from 0 to 1, got {strength}")
     is_side = not isinstance(tile, bool) and isinstance(tile, Integral) and int(tile) >= 1
@@ -129,35 +152,6 @@ def _read_array(path: str | Path) -> Any:
     return (values * top).round().numpy().astype(number)
 
 
-def _restore_batch(restorer: Restorer, degraded: Tensor, tile: int | str) -> Tensor:
-    """[B, 3, H, W] -> the same, on the restorer's device; few enough at a time to fit into memory."""
-    device = next((weight.device for weight in restorer.parameters()), degraded.device)
-    at_once = max(1, WHOLE_SIDE**2 // degraded[0, 0].numel())
-    with torch.inference_mode():
-        parts = [_restore_photos(restorer, part.to(device), tile) for part in degraded.split(at_once)]
-        restored = torch.cat(parts)
-    return restored.clone()  # outside of inference mode: a tensor that autograd can use
-
-
-def _restore_photos(restorer: Restorer, photos: Tensor, tile: int | str) -> Tensor:
+def _source(photos: Tensor) -> Source:
     size = (photos.shape[-2], photos.shape[-1])
-    described = restorer.look(photos)
-    padded = pad_to_multiple(photos, restorer.multiple_of)
-    side, overlap = _tiling(size, tile, restorer.multiple_of)
-    restored = torch.zeros_like(padded)
-    for part in cut_tiles((padded.shape[-2], padded.shape[-1]), side, overlap, restorer.multiple_of):
-        view = None
-        if described is not None:
-            edges = [part.top / size[0], part.left / size[1], part.bottom / size[0], part.right / size[1]]
-            view = View(described, photos.new_tensor(edges).expand(len(photos), 4))
-        add_tile(restored, restorer(piece_of(padded, part), view), part)
-    return crop_to(restored, size)
-
-
-def _tiling(size: tuple[int, int], tile: int | str, multiple: int) -> tuple[int, int]:
-    """Side and overlap of the tiles, both multiples of `multiple`; one tile if the image stays whole."""
-    if tile == "auto":
-        tile = "off" if math.prod(size) <= WHOLE_SIDE**2 else WHOLE_SIDE
-    side = max(size) if isinstance(tile, str) else tile
-    side = math.ceil(side / multiple) * multiple
-    return side, min(OVERLAP, side // 2) // multiple * multiple
+    return Source(size, lambda top, left, bottom, right: photos[..., top:bottom, left:right])

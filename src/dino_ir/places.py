@@ -1,7 +1,11 @@
-"""Where the result of each photo file goes."""
+"""Where the result of each photo file goes, and which of several machines restores it."""
 
+import glob
+import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +14,13 @@ from dino_ir.files.images import list_images
 from dino_ir.formats.coding import kind_of
 from dino_ir.formats.headers import IMAGE_SUFFIXES, KNOWN_SUFFIXES, READ_SUFFIXES
 
-__all__ = ["Job", "plan"]
+__all__ = ["Job", "name_result", "plan", "read_list", "shard_of"]
 
 MARK = "_restored"
 """What is added to a photo's name where the result lies beside it."""
 
 _NOT_WRITTEN = {*KNOWN_SUFFIXES}.difference(IMAGE_SUFFIXES)  # a name that ends so means no folder
+_WILD = re.compile(r"[*?[]")
 
 
 class Job(NamedTuple):
@@ -23,65 +28,139 @@ class Job(NamedTuple):
 
     photo: Path
     result: Path
+    replaces: bool = False  # whether a file that lies there already may be replaced
 
 
-def plan(paths: Sequence[Path | str], out: Path | str | None = None, suffix: str | None = None) -> list[Job]:
+class _Found(NamedTuple):
+    photo: Path
+    name: Path  # relative: what it keeps below `out`, and is divided by
+
+
+def plan(
+    paths: Sequence[Path | str],
+    out: Path | str | None = None,
+    suffix: str | None = None,
+    listed: Sequence[Path | str] = (),
+    shard: tuple[int, int] = (1, 1),
+) -> list[Job]:
     """Decide where each photo's result goes, before any work is done.
 
     Without `out` it goes beside the photo as NAME_restored.EXT. Such files found in folders are no
     photos, nor is a named one that is the result of another photo: a command may be given again.
-    `out` is a file for one photo if it has an image's suffix, else a folder that keeps
-    the photos' names and a listed folder's tree. Kinds of file that cannot be written become PNG.
+    `out` is a file for one photo if it has an image's suffix, else a folder that keeps the names of
+    photos, the trees of folders, what a pattern left open, and of listed paths all folders, as tar
+    does. Kinds of file that cannot be written become PNG.
     In a folder, files of kinds that cannot be read are photos too: they fail later, each with its reason.
 
     Args:
-        paths: photos, and folders of photos, which are searched to the bottom.
+        paths: photos, folders of photos, which are searched to the bottom, and patterns such as
+            "photos/**/*.jpg", where `**` is any number of folders. What exists is no pattern.
         out: a file or a folder; it need not exist.
         suffix: of one kind for all results, such as ".png"; None follows the photos.
+        listed: more photos and folders, from `read_list`; none of them is a pattern.
+        shard: number, from 1, and total of parts that photos are divided into by their names, which
+            are those kept below `out`; only the photos of that part are given.
 
     Raises:
-        DataError: a folder without photos, two results of one name, a result that would replace a
-            photo, one file for several photos, a file of a kind that cannot be written, or of
-            another kind than `suffix`.
+        DataError: a folder or a pattern without photos, two results of one name, a result that would
+            replace a photo, one file for several photos, a file of a kind that cannot be written, or
+            of another kind than `suffix`.
     """
     out = None if out is None else Path(out)
     if out is not None and out.suffix.lower() in _NOT_WRITTEN and not out.is_dir():
         raise DataError(f"cannot write {out}; a file's name must end in one of: {', '.join(IMAGE_SUFFIXES)}")
-    listed = [Path(path) for path in paths]
+    found = [one for path in paths for one in _find(Path(path), out)]
+    found += [one for path in listed for one in _find_listed(Path(path), out)]
+    if not found:
+        raise DataError("the list of photos is empty")
     if out is not None and out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
-        if len(listed) != 1 or listed[0].is_dir():
+        if len(found) != 1 or any(Path(path).is_dir() for path in (*paths, *listed)):
             raise DataError(f"{out} is one file, but there are several photos; name a folder instead")
         if suffix and kind_of(suffix) != kind_of(out.suffix):
             raise DataError(f"{out} is no {kind_of(suffix)}; name it {out.with_suffix(suffix).name}")
-        jobs = [Job(listed[0], out)]
+        names = {Job(found[0].photo, out): found[0].name}
     else:
-        jobs = list(dict.fromkeys(job for path in listed for job in _jobs(path, out, suffix)))
+        names = {Job(one.photo, _result(one, out, suffix)): one.name for one in found}
     if out is None:
-        results = {_place(job.result) for job in jobs}
-        jobs = [job for job in jobs if _place(job.photo) not in results]
-    _check_results(jobs)
-    return jobs
+        results = {_place(job.result) for job in names}
+        names = {job: name for job, name in names.items() if _place(job.photo) not in results}
+    _check_results(names)
+    number, total = shard
+    return [job for job, name in names.items() if shard_of(name, total) == number]
 
 
-def _jobs(path: Path, out: Path | None, suffix: str | None) -> list[Job]:
-    if not path.is_dir():
-        name = _named(path, suffix)
-        return [Job(path, _beside(name) if out is None else out / name.name)]
-    photos = list_images(path, KNOWN_SUFFIXES)
+def read_list(content: bytes) -> list[str]:
+    """The paths in a list: one a line, or, as `find -print0` writes them, each with a zero byte behind it."""
+    lines = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def shard_of(name: Path, total: int) -> int:
+    """The part, 1 to `total`, that a photo of this name belongs to: the same on every machine."""
+    start = hashlib.sha256(name.as_posix().encode(errors="surrogateescape")).digest()[:8]
+    return int.from_bytes(start) % total + 1
+
+
+def name_result(photo: Path, suffix: str | None = None) -> Path:
+    """The photo's name, with a suffix that can be written, and is of the kind asked for."""
+    if photo.suffix.lower() not in READ_SUFFIXES:  # it may well lie beside its own JPEG
+        return photo.with_name(f"{photo.name}{suffix or '.png'}")
+    is_written = photo.suffix.lower() in IMAGE_SUFFIXES
+    if is_written and (suffix is None or kind_of(photo.suffix) == kind_of(suffix)):
+        return photo
+    return photo.with_suffix(suffix or ".png")
+
+
+def _find(path: Path, out: Path | None) -> list[_Found]:
+    if path.is_dir():
+        root, photos = path, list_images(path, KNOWN_SUFFIXES)
+    elif _WILD.search(str(path)) and not os.path.lexists(path):
+        root = Path(*takewhile(lambda part: not _WILD.search(part), path.parts))
+        photos = sorted({*_match(path)})
+    else:
+        return [_Found(path, Path(path.name))]
+    return [_Found(photo, photo.relative_to(root)) for photo in _without_results(path, root, photos, out)]
+
+
+def _find_listed(path: Path, out: Path | None) -> Iterator[_Found]:
+    photos = [path]
+    if path.is_dir():
+        photos = _without_results(path, path, list_images(path, KNOWN_SUFFIXES), out)
+    for photo in photos:
+        kept = (part for part in photo.parts if part not in (photo.anchor, ".."))
+        yield _Found(photo, Path(*kept))
+
+
+def _match(pattern: Path) -> Iterator[Path]:
+    """The images that a pattern fits, and those in the folders that it fits."""
+    for path in map(Path, glob.iglob(str(pattern), recursive=True)):
+        if path.is_dir():
+            yield from list_images(path, KNOWN_SUFFIXES)
+        elif path.suffix.lower() in KNOWN_SUFFIXES:
+            yield path
+
+
+def _without_results(path: Path, root: Path, photos: list[Path], out: Path | None) -> list[Path]:
+    """Leave out what an earlier run wrote.
+
+    Raises:
+        DataError: nothing is left.
+    """
     if out is None:
         photos = [photo for photo in photos if not photo.stem.endswith(MARK)]
     else:  # results of an earlier run in a folder below are not photos
         kept_out = _real(out)
-        inside = kept_out != _real(path) and _real(path) in kept_out.parents
+        inside = kept_out != _real(root) and _real(root) in kept_out.parents
         photos = [photo for photo in photos if not (inside and kept_out in _real(photo).parents)]
     if not photos:
         raise DataError(f"{path} holds no photos ({', '.join(IMAGE_SUFFIXES)})")
-    if out is None:
-        return [Job(photo, _beside(_named(photo, suffix))) for photo in photos]
-    return [Job(photo, out / _named(photo, suffix).relative_to(path)) for photo in photos]
+    return photos
 
 
-def _beside(name: Path) -> Path:
+def _result(found: _Found, out: Path | None, suffix: str | None) -> Path:
+    if out is not None:
+        return out / name_result(found.name, suffix)
+    name = name_result(found.photo, suffix)
     return name.with_name(f"{name.stem}{MARK}{name.suffix}")
 
 
@@ -95,20 +174,10 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _named(photo: Path, suffix: str | None) -> Path:
-    """The photo's name, with a suffix that can be written, and is of the kind asked for."""
-    if photo.suffix.lower() not in READ_SUFFIXES:  # it may well lie beside its own JPEG
-        return photo.with_name(f"{photo.name}{suffix or '.png'}")
-    is_written = photo.suffix.lower() in IMAGE_SUFFIXES
-    if is_written and (suffix is None or kind_of(photo.suffix) == kind_of(suffix)):
-        return photo
-    return photo.with_suffix(suffix or ".png")
-
-
-def _check_results(jobs: list[Job]) -> None:
+def _check_results(jobs: Iterable[Job]) -> None:
     photos = {_real(job.photo): job.photo for job in jobs}
     taken: dict[Path, Path] = {}
-    for photo, result in jobs:
+    for photo, result, _replaces in jobs:
         place = _real(result)
         if place in photos:
             raise DataError(

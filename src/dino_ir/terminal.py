@@ -16,10 +16,22 @@ if TYPE_CHECKING:
     from dino_ir.pace import Step
     from dino_ir.restoration import Result
 
-__all__ = ["console", "plain_errors", "progress_bar", "report", "say", "share_cores", "stop_on_signal"]
+__all__ = [
+    "console",
+    "plain_errors",
+    "progress_bar",
+    "report",
+    "say",
+    "share_cores",
+    "stop_on_signal",
+    "tile_bar",
+]
 
 FAILED, WRONG_USAGE = 1, 2
 """Exit codes: a file or a run failed; or what was asked for cannot be begun."""
+
+MANY_TILES = 8
+"""Photos of more are worth a progress bar."""
 
 console = Console()
 _errors = Console(stderr=True)
@@ -34,17 +46,17 @@ def report(results: "Iterable[Result]") -> None:
     """Print a line per photo as it comes, and a last one where there were several.
 
     Raises:
-        typer.Exit: a photo failed.
+        typer.Exit: a photo failed, or was kept as it was.
     """
     from dino_ir.restoration import tally
 
     seen: list[Result] = []
     for result in results:
-        say(result, style="red" if result.status == "failed" else None)
+        say(result, style="red" if result.status in ("failed", "kept") else None)
         seen.append(result)
     if len(seen) > 1:
         say(tally(seen))
-    if any(result.status == "failed" for result in seen):
+    if any(result.status in ("failed", "kept") for result in seen):
         raise typer.Exit(FAILED)
 
 
@@ -101,6 +113,23 @@ def progress_bar() -> Generator[Callable[["Step"], None]]:
             loss = step.values.get("pixel", sum(step.values.values()))
             words = f"loss {loss:.4f}  {step.crops_per_second:.1f} crops/s  {minutes}:{seconds:02d} left"
             progress.update(bar, completed=step.step, total=step.steps, description=words)
+
+        yield show
+
+
+@contextmanager
+def tile_bar() -> Generator[Callable[[int, int], None]]:
+    """Yield a function that shows how many tiles of a photo are done, and the time left."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: list[Any] = [BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn()]
+    with Progress(*columns, console=_errors, transient=True, disable=not _errors.is_terminal) as progress:
+        bar = progress.add_task("", visible=False)
+
+        def show(done: int, total: int) -> None:
+            if done == 1:
+                progress.reset(bar, total=total, visible=total > MANY_TILES)
+            progress.update(bar, completed=done, visible=total > MANY_TILES and done < total)
 
         yield show
 

@@ -13,7 +13,22 @@ from dino_ir.catalog import names
 from dino_ir.cli import app
 
 PROGRAM = [sys.executable, "-c", "from dino_ir.cli import app; app()"]
-VERBS = ("restore", "train", "evaluate", "score", "degrade", "check", "list", "doctor", "demo", "weights")
+VERBS = (
+    "restore",
+    "cluster",
+    "train",
+    "evaluate",
+    "score",
+    "reproduce",
+    "figure",
+    "export",
+    "degrade",
+    "check",
+    "list",
+    "doctor",
+    "demo",
+    "weights",
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)

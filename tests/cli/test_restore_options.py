@@ -81,3 +81,23 @@ def test_a_file_of_another_kind_than_asked_for_is_code_2(call, folder, weights):
     code, output = call("restore", "photos/a.png", "-o", "b.png", "--format", "jpg", "--weights", weights)
 
     assert (code, output) == (2, "dino-ir: b.png is no JPEG; name it b.jpg\n")
+
+
+def test_looks_are_written_beside_the_results(call, folder, weights):
+    code, _ = call(
+        *("restore", "photos", "-o", "out", "--weights", weights, "--memory", "2GB"),
+        *("--report", "report.jsonl", "--compare", "pairs", "--html", "page.html"),
+    )
+
+    assert code == 0
+    assert len((folder / "report.jsonl").read_text().splitlines()) == 2
+    assert sorted(path.name for path in (folder / "pairs").iterdir()) == ["a.png.jpg", "b.png.jpg"]
+    assert (folder / "page.html").read_text().count("<article>") == 2
+
+
+@pytest.mark.parametrize("size", ["much", "-1GB", "2XB"])
+def test_a_wrong_size_of_memory_is_wrong_usage(call, folder, weights, size):
+    code, output = call("restore", "photos", "--weights", weights, "--memory", size)
+
+    assert code == 2
+    assert "such as 2GB" in output

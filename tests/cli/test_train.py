@@ -55,7 +55,7 @@ def test_what_was_trained_restores_and_starts_another_run(call, folder):
     (folder / "toy.toml").write_text(RECIPE)
     call("train", "toy.toml", "--data", ".", "--set", "phase.0.steps=1", "-o", "first")
 
-    restored = call("restore", "photos/a.png", "--weights", "first/weights.safetensors")
+    restored = call("restore", "photos/a.png", "--weights", "first/weights.safetensors", "--unchecked")
     again = call("train", "toy.toml", "--data", ".", "-o", "second", "--init", "first/weights.safetensors")
 
     assert (restored[0], again[0]) == (0, 0)

@@ -15,8 +15,9 @@ import tifffile
 from PIL import Image
 
 from dino_ir.formats.vips import profile_of_display_p3
+from dino_ir.photos import Options
 from dino_ir.places import Job
-from dino_ir.restoration import Coding, restore_files
+from dino_ir.restoration import restore_files
 from dino_ir.restorers.identity import Identity
 
 EACH = 300
@@ -105,7 +106,7 @@ def restore_damaged(folder, each):
             result = folder / f"result{KINDS[number % len(KINDS)]}"
             photo.write_bytes(damaged(content, rng))
             started = time.perf_counter()
-            (row,) = restore_files(Identity(), [Job(photo, result)], coding=Coding(max_pixels=1e6))
+            (row,) = restore_files(Identity(), [Job(photo, result)], options=Options(max_pixels=1e6))
             assert time.perf_counter() - started < MOST_SECONDS, photo
             assert row.status in ("restored", "failed"), row
             assert str(row).isprintable(), row

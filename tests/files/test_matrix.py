@@ -14,8 +14,9 @@ import tifffile
 from PIL import Image
 
 from dino_ir.formats.vips import profile_of_display_p3
+from dino_ir.photos import Options
 from dino_ir.places import Job
-from dino_ir.restoration import Coding, restore_files
+from dino_ir.restoration import restore_files
 from dino_ir.restorers.identity import Identity
 
 TURNED = {
@@ -88,7 +89,7 @@ def load(path):
 
 
 def restored(source, result, **coding):
-    (row,) = restore_files(Identity(), [Job(source, result)], coding=Coding(**coding))
+    (row,) = restore_files(Identity(), [Job(source, result)], options=Options(**coding))
     assert row.status == "restored", row
     return row
 

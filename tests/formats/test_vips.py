@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 
 from dino_ir.errors import ImageError
 from dino_ir.formats import vips
+from dino_ir.formats.decoding import decode
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -52,14 +53,14 @@ def test_files_of_too_many_pixels_are_not_decoded(tmp_path):
     (tmp_path / "a.png").write_bytes(head)
 
     with (tmp_path / "a.png").open("rb") as file, pytest.raises(ImageError, match="has 40 x 30 pixels, more"):
-        vips.decode(tmp_path / "a.png", file, max_pixels=1199)
+        decode(tmp_path / "a.png", file, max_pixels=1199)
 
 
 def test_what_is_no_photo_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>")
 
     with (tmp_path / "a.png").open("rb") as file, pytest.raises(ImageError, match="is not a photo"):
-        vips.decode(tmp_path / "a.png", file, max_pixels=1e6)
+        decode(tmp_path / "a.png", file, max_pixels=1e6)
 
 
 @pytest.mark.parametrize(

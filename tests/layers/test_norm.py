@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -75,3 +76,16 @@ def test_sums_are_float32_in_bfloat16():
         difference = norm.bfloat16()(x.bfloat16()).float() - norm.float()(x)
 
         assert difference.abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_form_that_is_exported_gives_the_same(monkeypatch, bias):
+    norm = ChannelNorm(6, bias)
+    for parameter in norm.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(2, 6, 5, 7)
+    expected = norm(x)
+
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+
+    torch.testing.assert_close(norm(x), expected, rtol=1e-5, atol=1e-5)

@@ -143,6 +143,19 @@ def test_any_grid_gets_positions(position):
     assert map_.shape == (1, 16, 3, 7)
 
 
+def test_positions_of_one_column_are_those_of_one_row_turned():
+    """`F.interpolate`, bicubic and antialiased, gives other numbers for one column than for one row."""
+    vit = small()
+    torch.nn.init.normal_(vit.pos_embed)
+    turned = small()
+    native = vit.pos_embed[:, 1:].unflatten(1, (4, 4)).transpose(1, 2).flatten(1, 2)
+    turned.pos_embed.data = torch.cat((vit.pos_embed[:, :1], native), dim=1)
+
+    column, row = vit._positions(7, 1), turned._positions(1, 7)
+
+    torch.testing.assert_close(column, row)
+
+
 def test_the_offset_of_the_published_models_scales_from_the_corner():
     vit = small(position=PositionResize(0.1, False))
     native = vit.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (4, 4))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dino_ir.ops.tile import add_tile, cut_tiles, piece_of
+from dino_ir.ops.tile import add_tile, blend, cut_tiles, piece_of
 
 CASES = [
     # size, side, overlap, multiple
@@ -70,3 +70,41 @@ def test_an_image_of_one_tile_keeps_its_bits():
 def test_what_cannot_be_tiled_is_refused(size, side, overlap, multiple):
     with pytest.raises(ValueError, match="must be"):
         cut_tiles(size, side, overlap, multiple)
+
+
+@pytest.mark.parametrize(("size", "side", "overlap", "multiple"), CASES)
+def test_parts_are_those_of_the_whole_bit_for_bit(size, side, overlap, multiple):
+    tiles = cut_tiles(size, side, overlap, multiple)
+    pieces = [torch.rand(2, 3, tile.bottom - tile.top, tile.right - tile.left) for tile in tiles]
+    left = iter(zip(tiles, pieces))
+
+    def work(tile):
+        expected, piece = next(left)
+        assert tile is expected
+        return piece
+
+    joined, covered = torch.zeros(2, 3, *size), torch.zeros(size)
+    for top, left_edge, part in blend(tiles, work):
+        box = (..., slice(top, top + part.shape[-2]), slice(left_edge, left_edge + part.shape[-1]))
+        joined[box] = part
+        covered[box] += 1
+
+    whole = torch.zeros(2, 3, *size)
+    for tile, piece in zip(tiles, pieces):
+        add_tile(whole, piece, tile)
+    assert torch.equal(joined, whole)
+    assert covered.eq(1).all()
+
+
+def test_parts_are_given_out_as_soon_as_no_tile_reaches_them():
+    tiles = cut_tiles((40, 40), 16, 4)
+    worked = []
+
+    parts = blend(tiles, lambda tile: worked.append(tile) or torch.ones(16, 16))
+
+    assert [(*next(parts)[:2], len(worked)) for _tile in range(4)] == [
+        (0, 0, 1),
+        (0, 12, 2),
+        (0, 24, 3),
+        (12, 0, 4),
+    ]

@@ -1,13 +1,19 @@
 """The verb that restores photo files."""
 
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dino_ir.arguments import (
+    BackendOption,
     DepthOption,
     DeviceOption,
+    ExactOption,
     FormatOption,
     MaxPixelsOption,
     OverwriteOption,
@@ -17,13 +23,38 @@ from dino_ir.arguments import (
     TileOption,
     WeightsOption,
 )
-from dino_ir.terminal import plain_errors, report
+from dino_ir.errors import DataError
+from dino_ir.terminal import plain_errors, report, say, stop_on_signal, tile_bar
+
+if TYPE_CHECKING:
+    from dino_ir.restoration import Result
 
 __all__ = ["restore"]
 
+_INTERRUPTED = 130  # as shells say it
+
+
+def _read_shard(text: str) -> tuple[int, int]:
+    number, _slash, total = text.partition("/")
+    if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+        raise typer.BadParameter(f"expected a shard and their number, from 1/8 to 8/8, got {text!r}.")
+    return int(number), int(total)
+
+
+def _read_bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)i?B?", text.strip(), flags=re.IGNORECASE)
+    if not found:
+        raise typer.BadParameter(f"expected a size such as 2GB or 800MB, got {text!r}.")
+    return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+
 
 def restore(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Photos, or folders of photos.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH", help="Photos, folders, quoted patterns (** is any folders), or - for a list."
+        ),
+    ],
     out: ResultOption = None,
     weights: WeightsOption = "default",
     device: DeviceOption = "auto",
@@ -34,17 +65,98 @@ def restore(
     depth: DepthOption = None,
     max_pixels: MaxPixelsOption = 3e8,
     overwrite: OverwriteOption = False,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Note what became of each photo, a JSON line each."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the manifest: do what is new, failed, or changed since."),
+    ] = False,
+    shard: Annotated[
+        Any,
+        typer.Option(parser=_read_shard, metavar="I/N", help="Only the I-th of N parts, divided by names."),
+    ] = "1/1",
+    memory: Annotated[
+        Any,
+        typer.Option(
+            parser=_read_bytes,
+            metavar="SIZE",
+            help="To take at most, such as 2GB. Default: half of what is free.",
+        ),
+    ] = None,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Append a JSON line for each photo: what it suffered from, and how much changed.",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a picture of each photo beside its result there."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Write a page with a slider over each photo and its result."
+        ),
+    ] = None,
+    backend: BackendOption = "auto",
+    exact: ExactOption = False,
+    unchecked: Annotated[
+        bool,
+        typer.Option(
+            "--unchecked", help="Write what looks wrong, too: for weights that change light or colours."
+        ),
+    ] = False,
 ) -> None:
     """Restore photos. Originals are never touched; a photo whose result exists is skipped.
 
-    The exit code is 1 if a photo failed, and 2 if the command is wrong.
+    Ctrl-C stops after the photo at hand, a second one at once; no half file is left. The exit code is 1 if
+    a photo failed or was kept as it was, 2 if the command is wrong, and 130 if it was stopped.
     """
     with plain_errors():
+        from dino_ir.backends import count_pixels, use_backend
+        from dino_ir.files.weights import digest, find_weights
         from dino_ir.inference import load
-        from dino_ir.places import plan
-        from dino_ir.restoration import Coding, restore_files
+        from dino_ir.looks import write_looks
+        from dino_ir.manifest import Manifest
+        from dino_ir.photos import Options
+        from dino_ir.places import plan, read_list
+        from dino_ir.restoration import restore_files
 
-        jobs = plan(paths, out, suffix)
-        restorer = load(weights, device)
-        coding = Coding(quality, depth, max_pixels)
-        report(restore_files(restorer, jobs, tile, strength, overwrite, coding))
+        if resume and manifest is None:
+            raise DataError("--resume goes on with a manifest: name it by --manifest FILE")
+        listed = read_list(sys.stdin.buffer.read()) if "-" in paths else []
+        jobs = plan([path for path in paths if path != "-"], out, suffix, listed, shard)
+        notes = None
+        if manifest is not None:
+            settings = dict(
+                tile=tile, strength=strength, quality=quality, depth=depth, backend=backend, exact=exact
+            )
+            notes = Manifest(manifest, {"weights": digest(find_weights(weights)), **settings}, resume)
+            count, jobs = len(jobs), notes.rest(jobs)
+            if len(jobs) < count:
+                say(f"{count - len(jobs)} of {count} photos are done already")
+        pixels = count_pixels(job.photo for job in jobs) if backend == "auto" else 0
+        restorer = use_backend(load(weights, device), backend, exact, pixels)
+        options = Options(tile, strength, memory, quality, depth, max_pixels, not unchecked)
+        with stop_on_signal() as stop, tile_bar() as show:
+            results = restore_files(restorer, jobs, options, overwrite, stop, show, records is not None)
+            results = notes.note(results) if notes else results
+            results = write_looks(_until_stopped(results, len(jobs)), records, compare, html)
+            report(results)
+        if stop():
+            raise typer.Exit(_INTERRUPTED)
+
+
+def _until_stopped(results: "Iterable[Result]", count: int) -> "Iterator[Result]":
+    """Pass results on, and say how many of them did not come."""
+    with suppress(KeyboardInterrupt):
+        for result in results:
+            count -= 1
+            yield result
+    if count:
+        say(f"stopped; {count} left")

@@ -6,7 +6,6 @@ a forked one would wait for threads that it does not have.
 
 import os
 import re
-import secrets
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -19,13 +18,18 @@ from torch import Tensor
 from dino_ir.errors import DataError, ImageError
 from dino_ir.formats import exif, headers, iptc, vips
 from dino_ir.formats.coding import Bits, add_resolution, kind_of, most_bits, saving
+from dino_ir.formats.decoding import Keep, decode, plain, scaled, with_fields
+from dino_ir.unfinished import unfinished_name
 
-__all__ = ["MAX_PIXELS", "Photo", "list_images", "name_images", "read_photo", "read_rgb", "write_photo"]
+__all__ = [
+    "MAX_PIXELS", "Photo",
+    "check_result", "list_images", "name_images", "read_photo", "read_rgb", "write_photo",
+]  # fmt: skip
 
 MAX_PIXELS = 300_000_000
 """Images of more pixels are refused before they are decoded, unless one asks for them."""
 
-_PLAIN_SPACES = {"srgb", "rgb", "rgb16", "scrgb", "b-w", "grey16", "multiband"}
+_MOST_COUNTED = 4_000_000  # pixels of a JPEG whose code is fitted to it: libjpeg then holds all of them
 _KEPT = re.compile(r"(xmp|iptc|icc-profile)-data|gainmap-.*|png-comment-\d+-(?!XML|Raw).*|resolution-unit")
 _READ = re.compile(f"{_KEPT.pattern}|exif-data|orientation|n-pages|palette|bits-per-sample|vips-loader")
 _KEEP_ALL, _KEEP_EXIF = 0b111111, 0b1  # libvips' flags for what a saver writes
@@ -94,18 +98,17 @@ def read_rgb(path: Path | str) -> Tensor:
     Raises:
         ImageError: missing, empty, cut short, or not an image.
     """
-    image = _open(Path(path), MAX_PIXELS).image
+    image = _open(Path(path), MAX_PIXELS, pyvips.Image.copy_memory).image
     try:
         if image.format == "float":
             image = (image * 255).rint().copy(interpretation="srgb" if image.bands > 2 else "b-w")
         image = image.colourspace("srgb").cast("uchar")
-        image = image[:3] if image.bands > 3 else image
-        return vips.to_planes(image)
+        return vips.to_planes(image[:3] if image.bands > 3 else image)
     except vips.Failure as problem:
         raise ImageError(f"{path} has colours that cannot be read: {vips.reason(problem)}") from None
 
 
-def read_photo(path: Path | str, max_pixels: float = MAX_PIXELS) -> Photo:
+def read_photo(path: Path | str, max_pixels: float = MAX_PIXELS, keep: Keep | None = None) -> Photo:
     """Read a photo upright, with its bit depth, alpha and metadata.
 
     CMYK and other colour models become sRGB, a palette becomes its colours, premultiplied colours
@@ -114,22 +117,22 @@ def read_photo(path: Path | str, max_pixels: float = MAX_PIXELS) -> Photo:
     Args:
         path: of a JPEG, PNG, WebP, TIFF, AVIF or GIF, whatever its name ends in.
         max_pixels: a file of more is refused by its header.
+        keep: takes the pixels as they lie in the file; those of the photo are then [C, 0, 0].
 
     Raises:
         ImageError: missing, empty, cut short, too large, not an image, or of a kind that cannot be kept.
     """
     path = Path(path)
-    opened = _open(path, max_pixels)
-    image = opened.image
+    opened = _open(path, max_pixels, keep or pyvips.Image.copy_memory)
     try:
         metadata, notes = _metadata(opened)
-        if image.interpretation not in _PLAIN_SPACES:
-            notes.append(f"{str(image.interpretation).upper()} became RGB")
-            image = image.colourspace("srgb" if image.format == "uchar" else "rgb16")
-            metadata.pop("icc-profile-data", None)  # it describes the colours that were left behind
-        values, bits = _values(path, image, opened.fields)
+        image, bits = plain(path, opened.image)
+        values = torch.empty(image.bands, 0, 0) if keep else scaled(path, vips.to_planes(image), bits)
     except vips.Failure as problem:
         raise ImageError(f"{path} is damaged or unusual: {vips.reason(problem)}") from None
+    if image.interpretation != opened.image.interpretation:
+        notes.append(f"{str(opened.image.interpretation).upper()} became RGB")
+        metadata.pop("icc-profile-data", None)  # it describes the colours that were left behind
     pixels, alpha = (values, None) if image.bands in (1, 3) else (values[:-1], values[-1:])
     why = headers.profile_problem(metadata.get("icc-profile-data", b""), len(pixels))
     if why and metadata.pop("icc-profile-data", None):
@@ -141,7 +144,11 @@ def read_photo(path: Path | str, max_pixels: float = MAX_PIXELS) -> Photo:
 
 
 def write_photo(
-    path: Path | str, photo: Photo, quality: int | None = None, depth: Bits | None = None
+    path: Path | str,
+    photo: Photo,
+    quality: int | None = None,
+    depth: Bits | None = None,
+    numbers: pyvips.Image | None = None,
 ) -> tuple[str, ...]:
     """Write a photo in the kind of file its name says; half a file is never left under that name.
 
@@ -153,6 +160,7 @@ def write_photo(
         quality: of a JPEG, WebP or AVIF, 1 to 100; None follows the photo's file, and stands for 95 in
             a JPEG and for 100 elsewhere if that was without loss.
         depth: bits of one number; None follows the photo's file. As near as that kind of file can.
+        numbers: what to write in place of the photo's pixels, as `formats.vips.from_planes` makes it.
 
     Returns:
         What could not be kept, each a few words.
@@ -160,16 +168,10 @@ def write_photo(
     Raises:
         ImageError: an unknown suffix, alpha in a JPEG, or a folder that cannot be written to.
     """
-    path = Path(path)
-    suffixes = headers.IMAGE_SUFFIXES
-    if path.suffix.lower() not in suffixes:
-        raise ImageError(f"cannot write {path}; its name must end in one of: {', '.join(suffixes)}")
-    kind = kind_of(path.suffix)
-    if kind == "JPEG" and photo.alpha is not None:
-        raise ImageError(f"cannot write {path}: a JPEG has no alpha; use .png, .tif, .webp or .avif")
-    unfinished = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    check_result(path := Path(path), photo)
+    unfinished = unfinished_name(path)
     try:
-        notes = _write(unfinished, kind, photo, quality, depth)
+        notes = _write(unfinished, photo, quality, depth, numbers)
         os.replace(unfinished, path)
     except (*vips.Failure, OSError) as problem:
         raise ImageError(f"cannot write {path}: {vips.reason(problem)}") from None
@@ -178,15 +180,24 @@ def write_photo(
     return notes
 
 
+def check_result(path: Path, photo: Photo) -> None:
+    """Raise an ImageError if no file of that name can hold the photo: an unknown suffix, alpha in a JPEG."""
+    suffixes = headers.IMAGE_SUFFIXES
+    if path.suffix.lower() not in suffixes:
+        raise ImageError(f"cannot write {path}; its name must end in one of: {', '.join(suffixes)}")
+    if kind_of(path.suffix) == "JPEG" and photo.alpha is not None:
+        raise ImageError(f"cannot write {path}: a JPEG has no alpha; use .png, .tif, .webp or .avif")
+
+
 class _Opened(NamedTuple):
-    image: pyvips.Image  # upright, in memory
+    image: pyvips.Image  # upright
     fields: dict[str, Any]  # of the image as it lay
     traits: headers.Traits
     tiff: exif.Tiff | None
     notes: tuple[str, ...]
 
 
-def _open(path: Path, max_pixels: float) -> _Opened:
+def _open(path: Path, max_pixels: float, keep: Keep) -> _Opened:
     is_image = False
     try:
         if why := headers.no_file(path):
@@ -198,9 +209,8 @@ def _open(path: Path, max_pixels: float) -> _Opened:
             is_image, traits = headers.is_like_an_image(file), headers.read_traits(file)
             if traits.hdr:
                 raise ImageError(f"{path} is an HDR photo ({traits.hdr}); save it as SDR first")
-            image, notes = vips.decode(path, file, max_pixels)
-        fields = vips.read_fields(image, _READ)
-        return _Opened(image.autorot().copy_memory(), fields, traits, tiff, notes)
+            image, notes = decode(path, file, max_pixels, keep)
+        return _Opened(image.autorot(), vips.read_fields(image, _READ), traits, tiff, notes)
     except OSError as problem:
         raise ImageError(f"{path} cannot be read: {problem.strerror or problem}") from None
     except vips.Failure as problem:
@@ -237,24 +247,10 @@ def _simplified(opened: _Opened) -> Iterator[str]:
         yield f"the first of {fields['n-pages']} {'pages' if tiff else 'frames'}"
 
 
-def _values(path: Path, image: pyvips.Image, fields: dict[str, Any]) -> tuple[Tensor, Bits]:
-    """[C, H, W] in [0, 1], and of how many bits the numbers were."""
-    if image.format not in ("uchar", "ushort", "float") or image.bands > 4:
-        kind = f"{image.bands} channels of type {image.format}"
-        raise ImageError(f"{path} has {kind}; expected 1 to 4 of 8 bits, 16 bits or floats")
-    if image.format == "float":
-        values = vips.to_planes(image)
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise ImageError(f"{path} has floats outside [0, 1]; scale them into that range first")
-        return values, 32
-    bits: Bits = 8 if image.format == "uchar" else 16
-    if bits == 16 and str(fields["vips-loader"]).startswith("heif"):
-        bits = fields["bits-per-sample"]  # which libvips shifts up to 16
-        image = image >> (16 - bits)
-    return vips.to_planes(image) / (2**bits - 1), bits
-
-
-def _write(path: Path, kind: str, photo: Photo, quality: int | None, depth: Bits | None) -> tuple[str, ...]:
+def _write(
+    path: Path, photo: Photo, quality: int | None, depth: Bits | None, numbers: pyvips.Image | None
+) -> tuple[str, ...]:
+    kind = kind_of(path.suffix)
     wanted = depth or photo.bits
     bits = most_bits(kind, wanted)
     fields, notes = _fitting(photo.metadata, kind)
@@ -270,8 +266,13 @@ def _write(path: Path, kind: str, photo: Photo, quality: int | None, depth: Bits
     else:
         keep ^= _KEEP_EXIF  # libvips would make a block that tells nothing
     planes = photo.pixels if photo.alpha is None else torch.cat([photo.pixels, photo.alpha])
-    image = vips.from_planes(planes, bits, fields).copy(xres=photo.resolution[0], yres=photo.resolution[1])
+    planes = planes if numbers is None else torch.zeros(numbers.bands, 1, 1)
+    image = vips.from_planes(planes, bits, fields)
+    image = image if numbers is None else with_fields(numbers, image)
+    image = image.copy(xres=photo.resolution[0], yres=photo.resolution[1])
     options = saving(kind, bits, quality or photo.traits.quality, photo.traits.is_subsampled)
+    if kind == "JPEG" and image.width * image.height > _MOST_COUNTED:
+        options["optimize_coding"] = False
     vips.encode(image, path, {**options, "keep": keep})
     if kind == "JPEG":
         add_resolution(path, photo.resolution)

@@ -6,19 +6,16 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import numpy as np
 import pyvips
 import torch
 from torch import Tensor
 
-from dino_ir.errors import ImageError
-
 __all__ = [
     "Failure",
     "Fields",
-    "decode",
     "encode",
     "from_planes",
     "profile_of_display_p3",
@@ -36,7 +33,6 @@ _EVERY_LEVEL = 0b11111111  # of GLib's messages
 Failure = (pyvips.Error, UnicodeDecodeError)
 """What libvips raises, and what pyvips raises where libvips quotes from a damaged file."""
 
-_LOADERS = {"gifload", "heifload", "jpegload", "pngload", "tiffload", "uhdrload", "webpload"}
 _NUMBERS = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _SPACES = {
     (True, "uchar"): "b-w",
@@ -65,35 +61,6 @@ def _log(_domain: Any, _level: int, message: Any, _data: Any) -> None:
 for _domain in (b"GLib-GObject", b"VIPS"):
     _handler = pyvips.glib_lib.g_log_set_handler(_domain, _EVERY_LEVEL, _log, pyvips.ffi.NULL)
     atexit.register(pyvips.glib_lib.g_log_remove_handler, _domain, _handler)
-
-
-def decode(path: Path, file: BinaryIO, max_pixels: float) -> tuple[pyvips.Image, tuple[str, ...]]:
-    """Decode a file; as it lies there, in memory. And say if that cannot be all that was in it.
-
-    Raises:
-        ImageError: it has more than `max_pixels`, which its header is asked before, or is no photo.
-        pyvips.Error: it cannot be decoded, or is cut short.
-    """
-    file.seek(0)
-    strict = "warning" if file.read(2) == b"\xff\xd8" else "error"  # a TIFF has harmless warnings
-    try:
-        return _decode(path, file, max_pixels, strict), ()
-    except Failure:
-        return _decode(path, file, max_pixels, "truncated"), ("it is damaged and was read as far as it goes",)
-
-
-def _decode(path: Path, file: BinaryIO, max_pixels: float, fail_on: str) -> pyvips.Image:
-    file.seek(0)
-    # By its descriptor, a file may have any name. Sequential access is never taken from libvips'
-    # cache, so a file that changed is read anew.
-    source = pyvips.Source.new_from_descriptor(file.fileno())
-    image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on=fail_on)
-    if str(image.get("vips-loader")).removesuffix("_source") not in _LOADERS:
-        raise ImageError(f"{path} is not a photo; save it as PNG or TIFF first")
-    if image.width * image.height > max_pixels:
-        size = f"{image.width} x {image.height} pixels"
-        raise ImageError(f"{path} has {size}, more than --max-pixels {max_pixels:.0f}; raise it to read them")
-    return image.copy_memory()
 
 
 def encode(image: pyvips.Image, path: Path, options: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dino_ir.ops.filters import cubic_weights
+
 __all__ = ["PositionResize", "VisionTransformer"]
 
 _NORM_EPS = 1e-6
@@ -146,11 +148,16 @@ class VisionTransformer(nn.Module):
 
     def _positions(self, height: int, width: int) -> Tensor:
         """The position map fitted to a grid: [1, 1 + height * width, C]."""
-        if (height, width) == (self.grid, self.grid):
+        is_exporting = torch.compiler.is_exporting()  # the sizes are then symbols that equal nothing
+        if not is_exporting and (height, width) == (self.grid, self.grid):
             return self.pos_embed
         native = self.pos_embed[:, 1:].float().transpose(1, 2).unflatten(2, (self.grid, self.grid))
         offset, antialias = self.position
-        if offset:  # the scale itself shifts where the map is sampled, so it must be handed over as such
+        # Programs that run graphs resize bicubically each in its own way, and torch wrongly to one column.
+        if is_exporting or width == 1:
+            rows, columns = (cubic_weights(n, self.grid, offset, antialias) for n in (height, width))
+            fitted = rows @ native @ columns.mT
+        elif offset:  # the scale itself shifts where the map is sampled, so it must be handed over as such
             scale = ((height + offset) / self.grid, (width + offset) / self.grid)
             fitted = F.interpolate(native, scale_factor=scale, mode="bicubic", antialias=antialias)
         else:

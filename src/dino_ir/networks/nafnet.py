@@ -7,6 +7,7 @@ degraded ─ from_image ─ E0 ────────── skip ────�
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from dino_ir.contracts import Guide, Network, Place, no_guide
 from dino_ir.layers.norm import ChannelNorm
+from dino_ir.layers.stage import Stage
 
 __all__ = ["NAFNet"]
 
@@ -30,6 +32,7 @@ class NAFNet(Network):
         encoder: blocks at each encoder level, fine to coarse.
         middle: blocks at the latent.
         decoder: blocks at each decoder level, coarse to fine, as many levels as `encoder`.
+        recompute: as in `layers.stage.Stage`; changes nothing but what training takes.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W]; H and W divide by `multiple_of`.
@@ -46,6 +49,7 @@ class NAFNet(Network):
         encoder: Sequence[int] = (1, 1, 1, 28),
         middle: int = 1,
         decoder: Sequence[int] = (1, 1, 1, 1),
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         levels = len(encoder)
@@ -57,12 +61,13 @@ class NAFNet(Network):
             Place(widths[level], 2**level, _heads(widths[level])) for level in range(levels, -1, -1)
         )
 
+        stage = partial(_stage, recompute=recompute)
         self.from_image = nn.Conv2d(3, width, 3, padding=1)
-        self.encoder = nn.ModuleList(map(_stage, widths, encoder))
+        self.encoder = nn.ModuleList(map(stage, widths, encoder))
         self.down = nn.ModuleList(nn.Conv2d(channels, 2 * channels, 2, stride=2) for channels in widths[:-1])
-        self.middle = _stage(widths[-1], middle)
+        self.middle = stage(widths[-1], middle)
         self.up = nn.ModuleList(map(_Upsample, widths[1:]))
-        self.decoder = nn.ModuleList(map(_stage, widths, reversed(decoder)))  # index 0 is the finest here too
+        self.decoder = nn.ModuleList(map(stage, widths, reversed(decoder)))  # index 0 is the finest here too
         self.to_image = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
@@ -172,8 +177,8 @@ def _scaled(narrow: nn.Conv2d, x: Tensor, gain: Tensor) -> Tensor:
     return F.conv2d(x, narrow.weight * gain.transpose(0, 1), bias)
 
 
-def _stage(channels: int, depth: int) -> nn.Sequential:
-    return nn.Sequential(*(_Block(channels) for _ in range(depth)))
+def _stage(channels: int, depth: int, recompute: bool) -> Stage:
+    return Stage((_Block(channels) for _ in range(depth)), recompute)
 
 
 def _heads(channels: int) -> int:

@@ -20,6 +20,7 @@ from dino_ir.errors import WeightsError
 from dino_ir.layers.channel_attention import ChannelAttention
 from dino_ir.layers.gated_feedforward import GatedFeedForward
 from dino_ir.layers.norm import ChannelNorm
+from dino_ir.layers.stage import Stage
 
 __all__ = ["Restormer"]
 
@@ -36,6 +37,7 @@ class Restormer(Network):
         norm_bias: False for the bias-free norm that blind denoisers use.
         colors: 3, or 1 for a network of grey pictures: it restores red, green and blue one after the
             other, each as a picture of its own, and a guide steers each.
+        recompute: as in `layers.stage.Stage`; changes nothing but what training takes.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W]; H and W divide by `multiple_of`.
@@ -56,6 +58,7 @@ class Restormer(Network):
         expansion: float = 2.66,
         norm_bias: bool = True,
         colors: int = 3,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if len(heads) != len(depths):
@@ -66,7 +69,7 @@ class Restormer(Network):
         *widths, latent = (dim * 2**level for level in range(len(depths)))
         # The finest level keeps both halves of its skip instead of merging them, so it is 2x wide.
         out_widths = [2 * dim, *widths[1:]]
-        stage = partial(_stage, expansion=expansion, norm_bias=norm_bias)
+        stage = partial(_stage, expansion=expansion, norm_bias=norm_bias, recompute=recompute)
         self.multiple_of = 2 ** len(widths)
         ends = zip([*out_widths, latent], heads)
         self.places = tuple(Place(width, 2**level, count) for level, (width, count) in enumerate(ends))[::-1]
@@ -152,8 +155,10 @@ class _Block(nn.Module):
         return x + self.feedforward(self.feedforward_norm(x))
 
 
-def _stage(channels: int, heads: int, depth: int, expansion: float, norm_bias: bool) -> nn.Sequential:
-    return nn.Sequential(*(_Block(channels, heads, expansion, norm_bias) for _ in range(depth)))
+def _stage(
+    channels: int, heads: int, depth: int, expansion: float, norm_bias: bool, recompute: bool
+) -> Stage:
+    return Stage((_Block(channels, heads, expansion, norm_bias) for _ in range(depth)), recompute)
 
 
 def _downsample(channels: int) -> nn.Sequential:

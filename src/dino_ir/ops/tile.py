@@ -6,12 +6,14 @@ tile 2          ╱▔▔▔▔▔
 """
 
 import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Tile", "add_tile", "cut_tiles", "piece_of"]
+__all__ = ["Tile", "add_tile", "blend", "cut_tiles", "piece_of"]
 
 
 class Tile(NamedTuple):
@@ -65,6 +67,41 @@ def add_tile(image: Tensor, piece: Tensor, tile: Tile) -> None:
     """
     weights = (tile.row_weights[:, None] * tile.column_weights).to(piece)
     piece_of(image, tile).add_(piece * weights)
+
+
+def blend(tiles: Sequence[Tile], work: Callable[[Tile], Tensor]) -> Iterator[tuple[int, int, Tensor]]:
+    """Blend tiles into an image of which little more than a tile is ever held.
+
+    Args:
+        tiles: from `cut_tiles`.
+        work: makes the piece that belongs to a tile, [..., h, w]; it is asked for each once, in order.
+
+    Yields:
+        The top and the left of a part of the image, and that part, [..., h, w], once no later tile reaches
+        it: the very numbers that `add_tile` makes of the whole. All parts together cover it.
+    """
+    rows = [list(row) for _top, row in groupby(tiles, key=lambda tile: tile.top)]
+    width = tiles[-1].right
+    above: Tensor | None = None  # what tiles have added to the rows they share with those below
+    for row, next_row in zip(rows, [*rows[1:], None]):
+        below: Tensor | None = None
+        before: Tensor | None = None  # likewise, to the columns shared with the tile to the right
+        for tile, beside in zip(row, [*row[1:], None]):
+            piece = work(tile)
+            height = (next_row[0].top if next_row else tile.bottom) - tile.top
+            columns = (beside.left if beside else tile.right) - tile.left
+            part = torch.zeros_like(piece)
+            if above is not None:
+                part[..., : above.shape[-2], :] = above[..., tile.left : tile.right]
+            if before is not None:
+                part[..., : before.shape[-1]] = before
+            add_tile(part, piece, tile._replace(top=0, left=0, bottom=part.shape[-2], right=part.shape[-1]))
+            if below is None:
+                below = part.new_empty((*part.shape[:-2], part.shape[-2] - height, width))
+            below[..., tile.left : tile.left + columns] = part[..., height:, :columns]
+            before = part[..., columns:].clone()
+            yield tile.top, tile.left, part[..., :height, :columns]
+        above = below
 
 
 def _spans(length: int, side: int, overlap: int, multiple: int) -> list[tuple[int, int]]:

@@ -1,0 +1,235 @@
+"""Programs that can run a restorer's network: torch, OpenVINO, and onnxruntime; the prior stays in torch."""
+
+import hashlib
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pyvips
+import torch
+from torch import Tensor
+
+from dino_ir.contracts import Restorer, View
+from dino_ir.errors import DinoIRError, WeightsError
+from dino_ir.export import piece_graph, write_graph
+
+__all__ = [
+    "BACKENDS",
+    "OPENVINO_GAINS",
+    "choose_backend",
+    "computes_fast_in_bfloat16",
+    "count_pixels",
+    "use_backend",
+]
+
+BACKENDS = ("auto", "torch", "openvino", "onnx")
+
+OPENVINO_GAINS: Mapping[str, float] = MappingProxyType({"nafnet": 0.06})
+"""Seconds that OpenVINO saves per megapixel beside torch, by network, where it was measured to win: those of
+the smallest network in docs/speed.md, on two cores."""
+
+START, FIRST_START = 3.0, 30.0
+"""Seconds that OpenVINO takes to start; and with it to make the graph, once for each weight file."""
+
+Run = Callable[[Mapping[str, Any]], Any]
+"""Named numpy arrays in, the restored piece out."""
+
+
+def use_backend(
+    restorer: Restorer, backend: str = "auto", exact: bool = False, pixels: float = 0.0
+) -> Restorer:
+    """The same restorer, run by another program; what it restores differs by rounding alone.
+
+    The graph is made once for each restorer, and kept in the user's cache (`$XDG_CACHE_HOME/dino-ir`).
+
+    Args:
+        restorer: from `inference.load`, in eval mode.
+        backend: one of `BACKENDS`.
+        exact: float32 throughout; otherwise bfloat16 where the processor is fast in it, which costs less
+            than 0.02 dB (docs/speed.md).
+        pixels: how many there are to restore, for "auto".
+
+    Raises:
+        DinoIRError: an unknown backend, one that is not installed, or another device than the CPU.
+        WeightsError: the restorer is not a network, alone or guided.
+    """
+    if backend not in BACKENDS:
+        raise DinoIRError(f"no backend {backend!r}; expected {', '.join(BACKENDS)}")
+    if backend == "auto":
+        backend = choose_backend(restorer, pixels)
+    half = not exact and computes_fast_in_bfloat16()
+    device = next((weight.device.type for weight in restorer.parameters()), "cpu")
+    if backend == "torch":
+        return _InBfloat16(restorer).eval() if half and device == "cpu" else restorer
+    if device != "cpu":
+        raise DinoIRError(f"the backend {backend} runs on the CPU: give --device cpu, or --backend torch")
+    start = _OpenVINO if backend == "openvino" else _start_onnx
+    with _installed(backend):
+        return _Exported(restorer, start(_graph_of(restorer), half)).eval()
+
+
+def choose_backend(restorer: Restorer, pixels: float) -> str:
+    """What `auto` stands for: OpenVINO where it was measured to win and to pay for its start, else torch.
+
+    Args:
+        restorer: in eval mode.
+        pixels: how many there are to restore.
+    """
+    kind = type(getattr(restorer, "network", None)).__name__.lower()
+    on_cpu = all(weight.device.type == "cpu" for weight in restorer.parameters())
+    if not on_cpu or kind not in OPENVINO_GAINS or find_spec("openvino") is None:
+        return "torch"
+    is_made = _graph_path(restorer).exists()
+    if not is_made and find_spec("onnxscript") is None:
+        return "torch"
+    saved = OPENVINO_GAINS[kind] * pixels / 1e6
+    return "openvino" if saved > (START if is_made else FIRST_START) else "torch"
+
+
+def count_pixels(photos: Iterable[Path], enough: float = 1e9) -> float:
+    """How many pixels photo files have, by their headers; one that cannot be read has none.
+
+    Args:
+        photos: where they are.
+        enough: stop counting here.
+    """
+    total = 0.0
+    for photo in photos:
+        with suppress(pyvips.Error):
+            image = pyvips.Image.new_from_file(str(photo), access="sequential")
+            total += image.width * image.height
+        if total >= enough:
+            break
+    return total
+
+
+def computes_fast_in_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself, by AVX-512 BF16 or AMX."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 has none
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+class _InBfloat16(Restorer):
+    """Convolutions and products in bfloat16, sums and the image itself in float32."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer, self.multiple_of = restorer, restorer.multiple_of
+
+    def look(self, photo: Tensor) -> Tensor | None:
+        return self.restorer.look(photo)
+
+    def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.restorer(degraded, view).float()
+
+
+class _Exported(Restorer):
+    """Pieces go through the graph one by one; photos are looked at in torch."""
+
+    def __init__(self, restorer: Restorer, run: Run) -> None:
+        super().__init__()
+        self.restorer, self.multiple_of, self.run = restorer, restorer.multiple_of, run
+
+    def look(self, photo: Tensor) -> Tensor | None:
+        return self.restorer.look(photo)
+
+    def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
+        return torch.cat([self._piece(degraded, view, index) for index in range(len(degraded))])
+
+    def _piece(self, degraded: Tensor, view: View | None, index: int) -> Tensor:
+        inputs = {"degraded": degraded[index : index + 1]}
+        if view is not None:
+            photo = index * len(view.map) // len(degraded)
+            inputs |= {"map": view.map[photo : photo + 1], "box": view.box[index : index + 1]}
+        arrays = {name: each.detach().contiguous().numpy() for name, each in inputs.items()}
+        return torch.from_numpy(self.run(arrays))
+
+
+class _OpenVINO:
+    """A graph of open sizes; once one size has come often in a row, a graph of that size, which is faster."""
+
+    _OFTEN = 16
+
+    def __init__(self, graph: Path, half: bool) -> None:
+        from openvino import Core
+
+        self.core, self.graph = Core(), graph
+        self.settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self.open = self._compile()
+        self.fixed: Any = None
+        self.shapes, self.count = {}, 0
+
+    def __call__(self, inputs: Mapping[str, Any]) -> Any:
+        shapes = {name: list(each.shape) for name, each in inputs.items()}
+        if shapes != self.shapes:
+            self.shapes, self.count, self.fixed = shapes, 0, None
+        self.count += 1
+        if self.count == self._OFTEN:
+            self.fixed = self._compile(shapes)
+        request = self.fixed or self.open
+        return request.infer(inputs)["restored"].copy()  # the next piece takes the same memory
+
+    def _compile(self, shapes: Mapping[str, Any] | None = None) -> Any:
+        model = self.core.read_model(self.graph)
+        if shapes:
+            model.reshape(shapes)
+        return self.core.compile_model(model, "CPU", self.settings).create_infer_request()
+
+
+def _start_onnx(graph: Path, half: bool) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()  # pyright: ignore[reportAttributeAccessIssue] of a compiled module
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as `terminal.share_cores`
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda inputs: session.run(["restored"], inputs)[0]
+
+
+@contextmanager
+def _installed(backend: str) -> Generator[None]:
+    try:
+        yield
+    except ImportError:
+        raise DinoIRError(
+            f"the backend {backend} is not installed: pip install 'dino-ir[{backend}]', or use torch"
+        ) from None
+
+
+def _graph_of(restorer: Restorer) -> Path:
+    path = _graph_path(restorer)
+    if not path.exists():
+        write_graph(piece_graph(restorer), path)
+    return path
+
+
+def _graph_path(restorer: Restorer) -> Path:
+    """Where the graph is kept, under the digest of all that decides it: weights, structure, and code."""
+    if not any(True for _ in restorer.parameters()):
+        raise WeightsError(f"{type(restorer).__name__} has learned nothing, so only torch can run it")
+    total = hashlib.sha256(f"{torch.__version__} {restorer} {_options(restorer)}".encode())
+    for name, value in restorer.state_dict().items():
+        total.update(f"{name}{list(value.shape)}".encode())
+        total.update(value.detach().cpu().contiguous().numpy().tobytes())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        total.update(path.read_bytes())
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "dino-ir" / f"{total.hexdigest()[:32]}.onnx"
+
+
+def _options(restorer: Restorer) -> list[Any]:
+    """The plain numbers and words that every part holds, such as a norm's eps or how the prior looks."""
+    plain = (bool, int, float, str, tuple)
+    return [
+        {key: value for key, value in vars(part).items() if isinstance(value, plain)}
+        for part in restorer.modules()
+    ]

@@ -1,0 +1,163 @@
+"""A table of a paper or of our own, as data: what is compared, on which benchmarks, and what was published.
+
+An experiment is a TOML file: `title`, `columns`, a table for each scale it can be run at (`small`, `paper`),
+the `[[arm]]`s that are compared, and the name of what others printed under the same columns (`reported`).
+The ones that come with the package are in `tables/`. No table has code of its own.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dino_ir.errors import RecipeError
+
+__all__ = ["Arm", "Experiment", "experiment_names", "read_experiment"]
+
+_SCALES = ("smoke", "small", "paper")  # each is in `commands.reproduce.Scale`, with what it means
+
+_SHIPPED = Path(__file__).parent / "tables"
+_KEYS = {"title", "columns", "control", "notes", "arm", "reported", "small", "paper"}
+_SCALE_KEYS = {"benchmarks", "recipe", "settings", "seeds", "tile", "notes"}
+_ARM_KEYS = {"name", "title", "small", "paper"}
+_PART_KEYS = {"title", "recipe", "settings", "run", "weights", "restorer"}
+
+
+class Arm(NamedTuple):
+    """One of the things that are compared: trained by a recipe, or taken as it is.
+
+    Attributes:
+        name: in files and folders.
+        title: in tables.
+        recipe: stem of its file; None where nothing is trained.
+        settings: changes to the recipe, as `Recipe.read` takes them.
+        run: folder of its runs, one for each seed, below that of all runs; arms of two tables may share it.
+        weights: a name or a file, for what is not trained here.
+        restorer: or the table of a restorer that needs no weights.
+    """
+
+    name: str
+    title: str
+    recipe: str | None = None
+    settings: Sequence[str] = ()
+    run: str = ""
+    weights: str | None = None
+    restorer: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment at one scale.
+
+    Attributes:
+        columns: what the benchmarks are called in the table, one each.
+        benchmarks: as `benchmark.read_benchmarks` takes them.
+        control: name of the arm that the others are compared with.
+        tile: as in `inference.restore`.
+        reported: name of a table in `reported/` with as many columns, or "".
+    """
+
+    name: str
+    scale: str
+    title: str
+    columns: Sequence[str]
+    benchmarks: Sequence[str]
+    control: str
+    arms: Sequence[Arm]
+    seeds: Sequence[int] = (0,)
+    tile: int | str = "auto"
+    notes: Sequence[str] = ()
+    reported: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Of the benchmarks: those of their files, without `.toml`."""
+        return [Path(benchmark).stem for benchmark in self.benchmarks]
+
+
+def experiment_names() -> list[str]:
+    """The experiments that come with the package, in alphabetical order."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
+
+
+def read_experiment(name_or_path: str | Path, scale: str) -> Experiment:
+    """Read an experiment that comes with the package, or one from a TOML file, as it is at a scale.
+
+    Args:
+        name_or_path: one of `experiment_names()`, or a file that ends in `.toml`.
+        scale: "smoke" (the smallest other one that there is, with two seeds at most), "small" or "paper".
+
+    Raises:
+        RecipeError: no such experiment or scale, or a key that is wrong or missing.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = _SHIPPED / f"{name_or_path}.toml"
+    if not path.is_file():
+        known = ", ".join(experiment_names())
+        raise RecipeError(f"no experiment {str(name_or_path)!r}; there are: {known}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parse(table, path.stem, scale)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise RecipeError(f"{path} is not TOML: {problem}") from None
+    except RecipeError as problem:
+        raise RecipeError(f"{path}: {problem}") from None
+
+
+def _parse(table: Mapping[str, Any], name: str, scale: str) -> Experiment:
+    _check(table, _KEYS, {"title", "columns", "control", "arm"}, "")
+    scales = [each for each in _SCALES if each in table]
+    if scale not in _SCALES or (scale != "smoke" and scale not in scales):
+        raise RecipeError(f"it has no scale {scale!r}; it has: {', '.join(['smoke', *scales])}")
+    if not scales:
+        raise RecipeError("it has neither [small] nor [paper]")
+    chosen = scales[0] if scale == "smoke" else scale
+    at_scale = table[chosen]
+    _check(at_scale, _SCALE_KEYS, {"benchmarks"}, f"{chosen}.")
+    arms = [_arm(arm, chosen, at_scale, name) for arm in table["arm"] if chosen in arm]
+    experiment = Experiment(
+        name,
+        scale,
+        table["title"],
+        columns=table["columns"],
+        benchmarks=at_scale["benchmarks"],
+        control=table["control"],
+        arms=arms,
+        seeds=at_scale.get("seeds", [0])[: 2 if scale == "smoke" else None],
+        tile=at_scale.get("tile", "auto"),
+        notes=[*table.get("notes", []), *at_scale.get("notes", [])],
+        reported=table.get("reported", ""),
+    )
+    _check_fit(experiment)
+    return experiment
+
+
+def _arm(table: Mapping[str, Any], scale: str, at_scale: Mapping[str, Any], experiment: str) -> Arm:
+    _check(table, _ARM_KEYS, {"name", "title"}, "arm: ")
+    name, part = table["name"], table[scale]
+    _check(part, _PART_KEYS, set(), f"arm {name}, {scale}: ")
+    title = part.get("title", table["title"])
+    if "weights" in part or "restorer" in part:
+        return Arm(name, title, weights=part.get("weights"), restorer=part.get("restorer"))
+    recipe = part.get("recipe", at_scale.get("recipe"))
+    if recipe is None:
+        raise RecipeError(f"arm {name}, {scale}: a recipe, weights or a restorer is missing")
+    settings = (*at_scale.get("settings", []), *part.get("settings", []))
+    return Arm(name, title, recipe, settings, part.get("run", f"{experiment}/{name}"))
+
+
+def _check(table: Mapping[str, Any], known: set[str], needed: set[str], place: str) -> None:
+    if unknown := sorted(table.keys() - known):
+        raise RecipeError(f"{place}unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    if missing := sorted(needed - table.keys()):
+        raise RecipeError(f"{place}{', '.join(missing)} is missing")
+
+
+def _check_fit(experiment: Experiment) -> None:
+    columns, names = len(experiment.columns), [arm.name for arm in experiment.arms]
+    if len(experiment.benchmarks) != columns:
+        raise RecipeError(f"{len(experiment.benchmarks)} benchmarks do not fit {columns} columns")
+    if experiment.control not in names or len(set(names)) < len(names):
+        raise RecipeError(f"the control is one of different arms; got {experiment.control!r} of {names}")

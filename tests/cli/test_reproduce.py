@@ -1,0 +1,108 @@
+"""The verbs that reproduce tables and figures."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dino_ir.commands.reproduce import figure, reproduce
+
+ROOT = Path(__file__).parents[2]
+TWO = """
+title = "Two arms"
+columns = ["noise"]
+control = "a"
+[small]
+recipe = "guidance_tiny"
+benchmarks = ["bsd_val32_noise25"]
+[paper]
+recipe = "guidance_tiny"
+benchmarks = ["bsd_val32_noise25"]
+[[arm]]
+name = "a"
+title = "A"
+small = { settings = ['restorer.level_fusion={name="none"}'] }
+paper = { settings = ['restorer.level_fusion={name="none"}'] }
+[[arm]]
+name = "b"
+title = "B"
+small = {}
+paper = {}
+"""
+
+
+@pytest.fixture
+def run(folder):
+    """Call one of the verbs in a folder that has an experiment; its exit code, and all that was said."""
+    app = typer.Typer()
+    app.command("reproduce")(reproduce)
+    app.command("figure")(figure)
+    (folder / "two.toml").write_text(TWO)
+
+    def call(*words):
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return call
+
+
+def test_smoke_needs_no_photos_and_leaves_tables(run, folder):
+    code, said = run("reproduce", "two.toml", "--scale", "smoke", "--recipes", ROOT / "recipes")
+
+    assert code == 0
+    assert "| B | " in said
+    assert (folder / "runs" / "smoke" / "two" / "b" / "0" / "weights.safetensors").is_file()
+    assert (folder / "runs" / "smoke" / "two" / "table.md").read_text() in said
+
+
+def test_results_go_where_they_are_wanted(run, folder):
+    words = ("reproduce", "two.toml", "--scale", "smoke", "--no-train", "--recipes", ROOT / "recipes")
+    code, said = run(*words, "-o", "tables", "--runs", "elsewhere")
+
+    assert code == 0
+    assert "Not trained yet, and left out: B, seed 0." in said
+    assert (folder / "tables" / "table.md").is_file()
+    assert not (folder / "elsewhere").exists()
+
+
+@pytest.mark.slow
+def test_the_papers_scale_says_what_it_needs_and_begins_nothing(run, folder):
+    words = ("reproduce", "two.toml", "--scale", "paper", "--recipes", ROOT / "recipes", "--device", "cpu")
+    code, said = run(*words, "--data", folder)
+
+    assert code == 0
+    assert "B: 1 runs, 0 of them done; each:" in said
+    assert "phase.1: " in said
+    assert "Missing: benchmark bsd_val32_noise25: " in said
+    assert "add --yes" in said
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("reproduce", "table9"), "no experiment 'table9'; there are: guidance"),
+        (("reproduce", "guidance", "--scale", "paper"), "no scale 'paper'; it has: smoke, small"),
+        (("reproduce", "two.toml", "--scale", "smoke"), "recipes/guidance_tiny.toml cannot be read"),
+        (("figure", "fig9"), "no figure 'fig9'; there are: crops"),
+        (("figure", "training"), "training needs the folder of a run"),
+    ],
+)
+def test_wrong_usage_is_code_2_and_a_sentence(run, words, message):
+    code, said = run(*words)
+
+    assert code == 2
+    assert message in said
+
+
+def test_a_figure_is_drawn_of_photos_that_are_named(run, folder, weights):
+    pytest.importorskip("matplotlib", reason="figures are drawn by matplotlib")
+    code, said = run("figure", "crops", "photos/a.png", "--weights", weights, "--restorer", "identity")
+
+    assert code == 0
+    assert "crops.png and crops.csv" in said
+    assert "a,haze,tiny," in (folder / "crops.csv").read_text()
+    assert "a,rain,identity," in (folder / "crops.csv").read_text()

@@ -1,0 +1,155 @@
+"""Every experiment runs from end to end when it is made tiny."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dino_ir.catalog import build
+from dino_ir.errors import TrainingError
+from dino_ir.experiment import experiment_names, read_experiment
+from dino_ir.forecast import forecast
+from dino_ir.recipe import Recipe
+from dino_ir.reproduction import Site, _training_flops, reproduce
+from dino_ir.smoke import make_photos, shrink_recipe, toy_benchmark
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def site(folder, **changes):
+    return Site(folder / "out", folder / "runs", RECIPES)._replace(**changes)
+
+
+def few(name, arms=2, columns=1):
+    """An experiment's first arms, its control among them, with one seed and few columns."""
+    smoke = read_experiment(name, "smoke")
+    chosen = [arm for arm in smoke.arms if arm.name == smoke.control]
+    chosen += [arm for arm in smoke.arms if arm not in chosen][: arms - 1]
+    return replace(
+        smoke,
+        arms=chosen,
+        seeds=[0],
+        columns=smoke.columns[:columns],
+        benchmarks=smoke.benchmarks[:columns],
+        reported="",
+    )
+
+
+def lines(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_experiment_runs_at_smoke_scale(name, tmp_path):
+    experiment = few(name)
+
+    text = reproduce(experiment, site(tmp_path))
+
+    assert all(f"| {arm.title} | " in text for arm in experiment.arms)
+    assert len(lines(tmp_path / "out" / "scores.csv")) == 2 * 2  # arms, photos
+    assert (tmp_path / "out" / "table.md").read_text() == text + "\n"
+    assert {path.name for path in (tmp_path / "out").glob("*.csv")} == {
+        "scores.csv",
+        "means.csv",
+        "differences.csv",
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_experiment_runs_whole_at_smoke_scale(name, tmp_path):
+    experiment = read_experiment(name, "smoke")
+
+    text = reproduce(experiment, site(tmp_path))
+
+    trained = [arm for arm in experiment.arms if arm.recipe]
+    others = len(experiment.arms) - len(trained)
+    runs = others + len(trained) * len(experiment.seeds)
+    assert len(lines(tmp_path / "out" / "scores.csv")) == runs * 2 * len(experiment.names)
+    assert all(f"| {arm.title} | " in text for arm in experiment.arms)
+
+
+def test_a_second_call_trains_and_scores_nothing_and_says_the_same(tmp_path):
+    said = []
+    experiment = few("guidance")
+    first = reproduce(experiment, site(tmp_path, tell=said.append))
+    count = len(said)
+
+    again = reproduce(experiment, site(tmp_path, tell=said.append))
+
+    assert again == first
+    assert count == 4  # two runs, two scorings
+    assert len(said) == count
+
+
+def test_what_was_stopped_goes_on_later(tmp_path):
+    steps = []
+    experiment = few("guidance")
+    stopped = site(tmp_path, report=lambda step: steps.append(step.step), stop=lambda: len(steps) >= 3)
+
+    with pytest.raises(TrainingError, match="stopped; the same command goes on"):
+        reproduce(experiment, stopped)
+    whole = reproduce(experiment, site(tmp_path, report=lambda step: steps.append(step.step)))
+
+    assert "Not trained yet" not in whole
+    assert steps == [1, 2, 3, 4, 1, 2, 3, 4]
+
+
+def test_without_training_what_is_missing_is_named(tmp_path):
+    text = reproduce(few("guidance"), site(tmp_path, trains=False))
+
+    assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_weights_of_another_recipe_are_refused(tmp_path):
+    experiment = few("guidance")
+    reproduce(experiment, site(tmp_path))
+    arm = experiment.arms[1]
+    changed = arm._replace(settings=[*arm.settings, "average=0.5"])
+
+    with pytest.raises(TrainingError, match="of a run with another average"):
+        reproduce(replace(experiment, arms=[experiment.arms[0], changed]), site(tmp_path))
+
+
+def test_an_arm_without_weights_is_scored_as_it_is(tmp_path):
+    experiment = few("guidance")
+    identity = experiment.arms[1]._replace(name="identity", recipe=None, restorer={"name": "identity"})
+
+    reproduce(replace(experiment, arms=[experiment.arms[0], identity]), site(tmp_path))
+
+    found = [line for line in lines(tmp_path / "out" / "scores.csv") if line["arm"] == "identity"]
+    assert len(found) == 2
+    assert all(line["psnr"] == line["input_psnr"] for line in found)  # noise is rounded to 8 bits already
+
+
+def test_a_shrunk_recipe_keeps_its_parts_and_what_is_damaged(tmp_path):
+    layer = "restorer.prior.layers=[4]"
+    recipe = Recipe.read(RECIPES / "guidance_tiny.toml", [layer])
+    pairs = Recipe.read(RECIPES / "dino_ir_paper_rain.toml")
+
+    small = shrink_recipe(recipe, make_photos(tmp_path))
+
+    assert small.steps == 4
+    assert small.restorer["level_fusion"] == recipe.restorer["level_fusion"]
+    assert len(small.restorer["prior"]["layers"]) == 1
+    assert [each["degradation"] for each in small.data] == [each["degradation"] for each in recipe.data]
+    assert [each["degradation"]["name"] for each in shrink_recipe(pairs, tmp_path).data] == ["gaussian_noise"]
+    assert sum(p.numel() for p in build(*small.subject).parameters()) < 500_000
+    assert len(toy_benchmark("Toy", tmp_path).dataset) == 2
+
+
+@pytest.mark.slow
+def test_a_contrast_costs_in_the_steps_that_compute_it(tmp_path):
+    contrast = "restorer.contrast={start=1, every=3}"
+    plain = shrink_recipe(Recipe.read(RECIPES / "guidance_tiny.toml"), tmp_path)
+    with_it = shrink_recipe(Recipe.read(RECIPES / "guidance_tiny.toml", [contrast]), tmp_path)
+    with_it = replace(with_it, restorer={**with_it.restorer, "contrast": {
+        **with_it.restorer["contrast"], "start": 1, "every": 2}})  # fmt: skip
+
+    cheap, dear = (sum(each.flops for each in forecast(recipe)) for recipe in (plain, with_it))
+
+    assert _training_flops(plain) == 2 * cheap
+    assert _training_flops(with_it) == pytest.approx(cheap + dear)  # steps 1 and 3 of 0 to 3

@@ -1,0 +1,222 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dino_ir import tiling
+from dino_ir.catalog import build
+from dino_ir.contracts import Restorer
+from dino_ir.errors import ImageError
+from dino_ir.networks.nafnet import NAFNet
+from dino_ir.ops.fill import fill
+from dino_ir.ops.resample import resize
+from dino_ir.restorers.identity import Identity
+from dino_ir.tiling import Source, restore_tiles
+
+CPU = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: "
+    "you tried to allocate 1073741824 bytes. Error code 12 (Cannot allocate memory)"
+)
+CUDA = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB"
+MPS = "MPS backend out of memory (MPS allocated: 8.84 GB, other allocations: 40.00 MB, max allowed: 9.07 GB)."
+LACKS = [RuntimeError(CPU), torch.OutOfMemoryError(CUDA), RuntimeError(MPS), MemoryError()]
+
+
+class Picky(Restorer):
+    """Darkens tiles of at most `most` pixels a side; of larger ones it says what torch says."""
+
+    multiple_of = 8
+
+    def __init__(self, most, problem):
+        super().__init__()
+        self.most, self.problem, self.sides = most, problem, []
+
+    def forward(self, degraded, view=None):
+        self.sides.append(max(degraded.shape[-2:]))
+        if self.sides[-1] > self.most:
+            raise self.problem
+        return degraded / 2
+
+
+class Gazer(Restorer):
+    """Remembers what it was shown of the whole."""
+
+    multiple_of = 1
+
+    def look(self, photo):
+        self.photo = photo
+        return photo
+
+    def forward(self, degraded, view=None):
+        return degraded
+
+
+def source_of(photos, reads=None):
+    def read(top, left, bottom, right):
+        if reads is not None:
+            reads.append((bottom - top, right - left))
+        return photos[..., top:bottom, left:right]
+
+    return Source((photos.shape[-2], photos.shape[-1]), read)
+
+
+def changed(restorer, photos, *options, **named):
+    result = torch.full_like(photos, torch.nan)
+    for top, left, change in restore_tiles(restorer, source_of(photos), *options, **named):
+        result[..., top : top + change.shape[-2], left : left + change.shape[-1]] = change
+    return result
+
+
+@pytest.mark.parametrize("problem", LACKS, ids=["CPU", "CUDA", "MPS", "Python"])
+@pytest.mark.parametrize("tile", ["auto", 300])
+def test_tiles_are_halved_until_they_fit(problem, tile):
+    restorer = Picky(100, problem)
+    photos = torch.rand(1, 3, 600, 500)
+
+    change = changed(restorer, photos, tile)
+
+    torch.testing.assert_close(change, -photos / 2, atol=1e-6, rtol=0)
+    assert restorer.sides[0] <= 64 or tile == 300  # small ones, by which it is found what it takes
+    assert max(restorer.sides) > 100 >= restorer.sides[-1] > 50
+
+
+@pytest.mark.parametrize(("tile", "most"), [("off", 100), ("auto", 20), (300, 60)])
+def test_what_cannot_be_halved_fails_as_torch_says_it(tile, most):
+    with pytest.raises(torch.OutOfMemoryError, match=r"2\.00 GiB"):
+        changed(Picky(most, torch.OutOfMemoryError(CUDA)), torch.rand(1, 3, 300, 300), tile)
+
+
+def test_other_errors_halve_nothing():
+    restorer = Picky(100, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        changed(restorer, torch.rand(1, 3, 300, 300), 256)
+
+    assert len(restorer.sides) == 1
+
+
+@pytest.mark.parametrize("tile", ["auto", 16, "off"])
+def test_a_restorer_of_whole_photos_gets_the_whole_and_nothing_else(tile, monkeypatch):
+    monkeypatch.setattr(tiling, "WHOLE_SIDE", 16)
+    restorer = Picky(1000, MemoryError())
+    restorer.works_in_tiles = False
+
+    changed(restorer, torch.rand(1, 3, 90, 200), tile)
+
+    assert restorer.sides == [200]
+
+
+def test_changing_nothing_adds_exactly_nothing():
+    assert not changed(Identity(), torch.rand(1, 3, 130, 190), 32).any()
+
+
+def test_no_more_than_a_few_rows_are_ever_asked_for(monkeypatch):
+    monkeypatch.setattr(tiling, "LOOK_PIXELS", 1000)
+    monkeypatch.setattr(tiling, "_STRIP", 1000)
+    reads = []
+    photos = torch.rand(1, 3, 900, 50)
+    restorer = Gazer()
+
+    for _top, _left, change in restore_tiles(restorer, source_of(photos, reads), 40):
+        assert max(change.shape[-2:]) <= 40
+
+    assert max(height * width for height, width in reads) <= 64 * 50
+
+
+def network():
+    table = {"name": "plain", "network": {"name": "nafnet", **NAFNet.tiny}}
+    return build("restorers", table).eval()
+
+
+def sides_of(memory):
+    """Of the tiles that a real network gets for a photo of 1 megapixel."""
+    restorer, sides = network(), []
+    restorer.network.register_forward_pre_hook(lambda _module, given: sides.append(given[0].shape[-1]))
+    changed(restorer, torch.rand(1, 3, 1000, 1000), memory=memory)
+    return sides[-1]
+
+
+def test_less_memory_gives_smaller_tiles_and_never_larger_than_the_best(monkeypatch):
+    monkeypatch.setattr(tiling, "_PROCESS", 0)
+
+    sides = [sides_of(memory) for memory in (5 * 10**6, 40 * 10**6, 10**12)]
+
+    assert sides == sorted(sides)
+    assert sides[0] < 128 < sides[1] < 400
+    assert sides[2] == sides_of(None) <= tiling.WHOLE_SIDE
+
+
+def test_too_little_memory_is_refused_with_what_would_do(monkeypatch):
+    monkeypatch.setattr(tiling, "_PROCESS", 0)
+
+    with pytest.raises(
+        ImageError, match=r"0\.00 GB of memory are too little for this photo; it takes 0\.0\d GB"
+    ):
+        sides_of(1000)
+
+
+def test_what_a_network_takes_grows_with_the_pixels(monkeypatch):
+    restorer = network()
+
+    fixed, by_pixel = tiling._appetite(restorer, None)
+
+    peak = tiling._peak(restorer, 256, None) * tiling._WASTE
+    assert fixed + by_pixel * 256**2 == pytest.approx(peak, rel=0.02)
+
+
+def test_small_photos_are_looked_at_as_they_are():
+    restorer, photos = Gazer(), torch.rand(2, 3, 30, 50)
+
+    changed(restorer, photos, 16)
+
+    assert torch.equal(restorer.photo, photos)
+
+
+def test_large_photos_are_looked_at_shrunk(monkeypatch):
+    monkeypatch.setattr(tiling, "LOOK_PIXELS", 900)
+    restorer, photos = Gazer(), torch.rand(2, 3, 300, 150)
+
+    changed(restorer, photos, 64)
+
+    torch.testing.assert_close(restorer.photo, resize(photos, (42, 21)), atol=2e-6, rtol=0)
+
+
+def test_a_prior_sees_of_a_shrunk_photo_nearly_what_it_sees_of_the_whole():
+    ramps = torch.linspace(0, 20, 1600).view(1, 1, -1, 1) + torch.linspace(0, 9, 1400)
+    photos = (torch.stack([ramps, 2 * ramps, ramps.flip(-1)], dim=1).squeeze(2).sin() + 1) / 2
+    restorer = Gazer()
+
+    changed(restorer, photos, 512)
+
+    assert restorer.photo.shape[-2:] != photos.shape[-2:]
+    torch.testing.assert_close(
+        resize(restorer.photo, (240, 208)), resize(photos, (240, 208)), atol=0.01, rtol=0
+    )
+
+
+def test_what_alpha_hides_is_not_looked_at(monkeypatch):
+    monkeypatch.setattr(tiling, "LOOK_PIXELS", 100)
+    photos = torch.full((1, 3, 200, 200), 0.25)
+    seen = torch.zeros(1, 1, 200, 200)
+    seen[..., 50:90, 120:180] = 1
+    hidden = torch.where(seen > 0, photos, torch.rand(1, 3, 200, 200))
+    restorer = Gazer()
+    source = source_of(hidden)._replace(seen=source_of(seen).read)
+
+    list(restore_tiles(restorer, source, 64))
+
+    torch.testing.assert_close(restorer.photo, torch.full((1, 3, 10, 10), 0.25))
+    assert fill(hidden[0], seen[0] > 0).std() < 1e-6
+
+
+def test_tiles_that_reach_beyond_the_photo_are_mirrored_as_the_whole_is():
+    class Blur(Restorer):
+        multiple_of = 8
+
+        def forward(self, degraded, view=None):
+            return F.avg_pool2d(F.pad(degraded, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+    photos = torch.rand(1, 3, 41, 51)
+
+    whole, tiled = (changed(Blur(), photos, tile) for tile in ("off", 24))
+
+    torch.testing.assert_close(tiled[..., -1:, -1:], whole[..., -1:, -1:], atol=1e-6, rtol=0)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from dino_ir.contracts import Restorer
-from dino_ir.errors import DataError
+from dino_ir.errors import DataError, ImageError
 from dino_ir.files.images import Photo, read_photo, write_photo
-from dino_ir.looks import write_looks
-from dino_ir.places import plan
+from dino_ir.looks import keep_apart, write_looks
+from dino_ir.photos import Options
+from dino_ir.places import Job, plan
 from dino_ir.restoration import restore_files
 from dino_ir.restorers.identity import Identity
 
@@ -84,3 +85,47 @@ def test_a_wrong_place_is_said_before_work(tmp_path, option, place):
         list(write_looks(restore_files(Identity(), plan([tmp_path / "a.png"])), **{option: tmp_path / place}))
 
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_what_an_earlier_run_restored_is_on_the_page_too(tmp_path):
+    make(tmp_path, "a.png", "b.png")
+    first, second = plan([tmp_path])
+    list(restore_files(Identity(), [first]))
+
+    list(write_looks(restore_files(Identity(), [second]), html=tmp_path / "page.html", done=[first]))
+
+    assert (tmp_path / "page.html").read_text().count('class="photo"') == 2
+
+
+def test_a_pair_that_cannot_be_written_does_not_stop_the_rest(tmp_path, monkeypatch):
+    make(tmp_path, "a.png", "b.png")
+
+    def fail(path, *_pictures):
+        if path.name == "a_restored.png.jpg":
+            raise ImageError("the disk is full")
+
+    monkeypatch.setattr("dino_ir.looks.write_side_by_side", fail)
+    results = list(write_looks(restore_files(Identity(), plan([tmp_path])), compare=tmp_path / "pairs"))
+
+    assert [result.status for result in results] == ["restored", "restored"]
+    assert [result.message for result in results] == ["not compared: the disk is full", ""]
+
+
+def test_the_photo_is_looked_at_though_nothing_is_changed(tmp_path):
+    make(tmp_path, "a.png")
+
+    (result,) = restore_files(Identity(), plan([tmp_path]), Options(strength=0), has_records=True)
+
+    assert result.record is not None
+    assert (result.record["width"], result.record["height"]) == (50, 40)
+    assert result.record["change"]["psnr"] is None
+
+
+@pytest.mark.parametrize("name", ["a.png", "b.png", "link.html"])
+def test_nothing_is_written_over_a_photo_a_result_or_another_file(tmp_path, name):
+    make(tmp_path, "a.png")
+    (tmp_path / "link.html").symlink_to(tmp_path / "page.html")
+    job = Job(tmp_path / "a.png", tmp_path / "b.png")
+
+    with pytest.raises(DataError, match="choose another name"):
+        keep_apart([None, tmp_path / "page.html", tmp_path / name], [job])

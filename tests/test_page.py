@@ -11,8 +11,9 @@ import pytest
 import pyvips
 import torch
 
-from dino_ir.errors import DataError, ImageError
+from dino_ir.errors import DataError
 from dino_ir.files.images import Photo, write_photo
+from dino_ir.files.previews import read_preview
 from dino_ir.formats import vips
 from dino_ir.page import Entry, write_page
 
@@ -149,13 +150,28 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(page
     assert os.listdir(page.parent) == ["page.html"]
 
 
-def test_a_folder_in_its_place_and_a_file_that_is_no_picture_are_refused(tmp_path):
+def test_a_folder_in_its_place_is_refused(tmp_path):
     with pytest.raises(DataError, match="is a folder"):
         write_page(tmp_path, "Photos", [])
-    text = tmp_path / "text.png"
+
+
+def test_a_file_that_is_no_picture_is_said_and_the_rest_is_shown(tmp_path):
+    text, photo = tmp_path / "text.png", torch.rand(3, 9, 9)
     text.write_text("no picture")
-    with pytest.raises(ImageError, match="cannot be shown"):
-        write_page(tmp_path / "page.html", "Photos", [Entry("text", text, text)])
+
+    write_page(tmp_path / "page.html", "Photos", [Entry("text", text, text), Entry("photo", photo, photo)])
+
+    page = (tmp_path / "page.html").read_text()
+    assert "text.png cannot be shown" in page
+    assert page.count('class="photo"') == 1
+
+
+def test_grey_floats_are_as_bright_as_they_are(tmp_path):
+    write_photo(tmp_path / "a.tif", Photo(torch.full((1, 20, 20), 0.5), 32))
+
+    image = read_preview(tmp_path / "a.tif", 20)
+
+    assert image.avg() == pytest.approx(127.5, abs=1)
 
 
 def test_no_photos_are_a_page_too(page):

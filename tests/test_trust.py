@@ -8,7 +8,7 @@ from dino_ir.degradations.rain import Rain
 from dino_ir.errors import ImageError
 from dino_ir.ops.random import seeded, uniform
 from dino_ir.ops.resample import resize
-from dino_ir.trust import find_problems, full_precision, require_trust, restore_trusted
+from dino_ir.trust import find_problems, full_precision, require_trust, restore_trusted, wants_full_precision
 
 
 def scene(height=192, width=256, seed=0):
@@ -193,3 +193,10 @@ def test_precision_is_as_before_afterwards_even_after_an_error():
 
     assert product.dtype == torch.bfloat16
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
+
+
+def test_what_lowers_precision_by_itself_is_told_not_to():
+    assert not wants_full_precision()
+    with full_precision("cpu"):
+        assert wants_full_precision()
+    assert not wants_full_precision()

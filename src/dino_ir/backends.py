@@ -3,19 +3,20 @@
 import hashlib
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pyvips
 import torch
 from torch import Tensor
 
 from dino_ir.contracts import Restorer, View
 from dino_ir.errors import DinoIRError, WeightsError
 from dino_ir.export import piece_graph, write_graph
+from dino_ir.formats.decoding import size_of
+from dino_ir.trust import wants_full_precision
 
 __all__ = [
     "BACKENDS",
@@ -99,9 +100,8 @@ def count_pixels(photos: Iterable[Path], enough: float = 1e9) -> float:
     """
     total = 0.0
     for photo in photos:
-        with suppress(pyvips.Error):
-            image = pyvips.Image.new_from_file(str(photo), access="sequential")
-            total += image.width * image.height
+        height, width = size_of(photo) or (0, 0)
+        total += height * width
         if total >= enough:
             break
     return total
@@ -124,7 +124,7 @@ class _InBfloat16(Restorer):
         return self.restorer.look(photo)
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=not wants_full_precision()):
             return self.restorer(degraded, view).float()
 
 
@@ -139,6 +139,8 @@ class _Exported(Restorer):
         return self.restorer.look(photo)
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
+        if wants_full_precision():
+            return self.restorer(degraded, view)
         return torch.cat([self._piece(degraded, view, index) for index in range(len(degraded))])
 
     def _piece(self, degraded: Tensor, view: View | None, index: int) -> Tensor:

@@ -1,18 +1,34 @@
 """What lets people look at many results: a line of JSON, a picture side by side, and a page of sliders."""
 
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from dino_ir.errors import DataError
+from dino_ir.errors import DataError, ImageError
 from dino_ir.page import Entry, write_page
+from dino_ir.places import Job
 from dino_ir.restoration import Result
 from dino_ir.side_by_side import write_side_by_side
 
-__all__ = ["write_looks"]
+__all__ = ["keep_apart", "write_looks"]
 
 _WRITTEN = ("restored", "kept")
+
+
+def keep_apart(files: Iterable[Path | None], jobs: Sequence[Job]) -> None:
+    """Refuse to write a file of looks over a photo, a result, or another of these files.
+
+    Raises:
+        DataError: two of them are the same.
+    """
+    taken = {os.path.realpath(path): path for job in jobs for path in (job.photo, job.result)}
+    for file in filter(None, files):
+        place = os.path.realpath(file)
+        if place in taken:
+            raise DataError(f"{file} would be written over {taken[place]}; choose another name")
+        taken[place] = file
 
 
 def write_looks(
@@ -20,6 +36,7 @@ def write_looks(
     records: Path | None = None,
     compare: Path | None = None,
     html: Path | None = None,
+    done: Sequence[Job] = (),
 ) -> Iterator[Result]:
     """Pass results on, and write what lets people look at them.
 
@@ -28,10 +45,10 @@ def write_looks(
         records: a file to which each appends a line of JSON; its folder is made.
         compare: a folder for a JPEG of each photo beside its result, by the result's name; it is made.
         html: a page with all of them, written after the last one. Those that were skipped are in it too.
+        done: photos that an earlier run restored, for the page.
 
     Raises:
         DataError: `compare` is a file, or `html` a folder.
-        ImageError: a picture cannot be read or written.
     """
     if compare is not None:
         _make(compare)
@@ -39,15 +56,14 @@ def write_looks(
         _make(records.parent)
     if html is not None and html.is_dir():
         raise DataError(f"{html} is a folder; name a file for the page, such as {html / 'page.html'}")
-    shown: list[Result] = []
+    shown = [Result(job.photo, job.result, "restored") for job in done]
+    taken = set[str]()
     with nullcontext() if records is None else records.open("ab", buffering=0) as file:
         for result in results:
             if file:
                 file.write(_line(result))
             if compare is not None and result.status in _WRITTEN:
-                write_side_by_side(
-                    _free(compare, Path(result.result)), Path(result.photo), Path(result.result)
-                )
+                result = _compared(result, compare, taken)
             shown.append(result._replace(record=None))
             yield result
     if html is not None:
@@ -68,10 +84,19 @@ def _lies_there(result: Result) -> bool:
     return result.status in _WRITTEN or (result.status == "skipped" and Path(result.result).is_file())
 
 
-def _free(folder: Path, result: Path) -> Path:
-    """A name that is not taken: results of several folders may have one name."""
-    names = (f"{result.name}{number}.jpg" for number in ["", *map("_{}".format, range(2, 100_000))])
-    return next(folder / name for name in names if not (folder / name).exists())
+def _compared(result: Result, folder: Path, taken: set[str]) -> Result:
+    """Write a pair under a name that none of this run has: results of several folders may have one name."""
+    photo, restored = Path(result.photo), Path(result.result)
+    name, number = f"{restored.name}.jpg", 1
+    while name in taken:
+        number += 1
+        name = f"{restored.name}_{number}.jpg"
+    taken.add(name)
+    try:
+        write_side_by_side(folder / name, photo, restored)
+    except ImageError as problem:
+        return result._replace(message="; ".join(filter(None, (result.message, f"not compared: {problem}"))))
+    return result
 
 
 def _make(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 
 import pyvips
 
-from dino_ir.errors import DataError
+from dino_ir.errors import DataError, ImageError
 from dino_ir.files.previews import Picture, read_preview
 from dino_ir.unfinished import unfinished_name
 
@@ -35,7 +35,8 @@ def write_page(path: Path, title: str, entries: Iterable[Entry], side: int = 640
     """Write a page that compares the pictures of each photo; it appears under its name whole or not at all.
 
     The lowest scores come first; photos without a score follow, in the order they came. Each entry is
-    taken, shrunk and put on disk before the next one, so any number of them fits into memory.
+    taken, shrunk and put on disk before the next one, so any number of them fits into memory. One whose
+    pictures cannot be read has a line that says so.
 
     Args:
         path: the HTML file; its folder is made.
@@ -46,7 +47,6 @@ def write_page(path: Path, title: str, entries: Iterable[Entry], side: int = 640
 
     Raises:
         DataError: there is a folder of that name.
-        ImageError: a file among the pictures cannot be read.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file for the page, such as {path / 'page.html'}")
@@ -56,7 +56,11 @@ def write_page(path: Path, title: str, entries: Iterable[Entry], side: int = 640
         with tempfile.TemporaryFile(dir=path.parent) as spool, unfinished.open("wb") as page:
             pieces: list[tuple[bool, float, int, int]] = []  # no score, score, where in the spool, bytes
             for entry in entries:
-                text = _article(entry, side, quality).encode(errors="replace")  # names need not be text
+                try:
+                    article = _article(entry, side, quality)
+                except ImageError as problem:
+                    article = _missing(entry, problem)
+                text = article.encode(errors="replace")  # names need not be text
                 pieces.append((entry.score is None, entry.score or 0.0, spool.tell(), len(text)))
                 spool.write(text)
             _assemble(page, title, spool, sorted(pieces))
@@ -91,6 +95,11 @@ def _article(entry: Entry, side: int, quality: int) -> str:
         f'<input type="range" aria-label="{name}"></div>'
         f"<h2>{name}</h2><p>{escape(entry.caption)}</p></article>\n"
     )
+
+
+def _missing(entry: Entry, problem: ImageError) -> str:
+    name, words = escape(entry.name), escape(str(problem))
+    return f'<article class="missing"><h2>{name}</h2><p>{words}</p></article>\n'
 
 
 def _image(what: str, image: pyvips.Image, quality: int) -> str:

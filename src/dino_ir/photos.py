@@ -85,7 +85,7 @@ def restore_photo(
         UntrustedError: the result must not be written; unless `is_checked`, only for what is no number.
     """
     check_options(tile, strength)
-    if strength == 0:
+    if strength == 0 and watch is None:
         return photo
 
     def read(top: int, left: int, bottom: int, right: int) -> Photo:
@@ -98,7 +98,8 @@ def restore_photo(
     for top, left, piece in _restored(restorer, photo, size, read, options, report, watch):
         height, width = piece.pixels.shape[1:]
         pixels[:, top : top + height, left : left + width] = piece.pixels
-    return photo._replace(pixels=pixels, notes=photo.notes + _profile(photo)[1])
+    notes = () if strength == 0 else _profile(photo)[1]
+    return photo._replace(pixels=pixels, notes=photo.notes + notes)
 
 
 def is_large(photo: Path) -> bool:
@@ -213,10 +214,6 @@ def _restored(
     watch: Watch | None,
 ) -> Iterator[tuple[int, int, Photo]]:
     """Pieces that make up the whole, with their top and left; if memory was short, all of them once more."""
-    if options.strength == 0:
-        for top in range(0, size[0], _ROWS):
-            yield top, 0, read(top, 0, min(top + _ROWS, size[0]), size[1])
-        return
     profile, _notes = _profile(photo)
 
     def shown(*box: int) -> Tensor:
@@ -229,6 +226,10 @@ def _restored(
 
     if watch:
         watch.begin(size, lambda *box: shown(*box)[0])
+    if options.strength == 0:
+        for top in range(0, size[0], _ROWS):
+            yield top, 0, read(top, 0, min(top + _ROWS, size[0]), size[1])
+        return
     source = Source(size, shown, None if photo.alpha is None else seen)
     for top, left, change in restore_tiles(restorer, source, options.tile, options.memory, report):
         piece = read(top, left, top + change.shape[-2], left + change.shape[-1])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -11,7 +12,15 @@ from torch import Tensor
 from dino_ir.errors import ImageError
 from dino_ir.ops.color import luma
 
-__all__ = ["Outcome", "UntrustedError", "find_problems", "full_precision", "require_trust", "restore_trusted"]
+__all__ = [
+    "Outcome",
+    "UntrustedError",
+    "find_problems",
+    "full_precision",
+    "require_trust",
+    "restore_trusted",
+    "wants_full_precision",
+]
 
 Made = TypeVar("Made")
 
@@ -66,15 +75,25 @@ def require_trust(degraded: Tensor, restored: Tensor) -> None:
         raise UntrustedError(f"the result {' and '.join(problems)}")
 
 
+_full = ContextVar("full_precision", default=False)
+
+
+def wants_full_precision() -> bool:
+    """Whether this runs within `full_precision`: what lowers precision by itself must then not."""
+    return _full.get()
+
+
 @contextmanager
 def full_precision(device: str) -> Generator[None]:
     """Compute in float32 as it is, whatever was allowed before: no autocast, and no TF32 on a GPU."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    token = _full.set(True)
     try:
         with torch.autocast(device, enabled=False):
             yield
     finally:
+        _full.reset(token)
         torch.backends.cudnn.allow_tf32 = convolutions
         torch.backends.cuda.matmul.allow_tf32 = products
 

@@ -70,8 +70,9 @@ def test_other_weights_or_options_restore_again(call, folder, weights):
     ("words", "said"),
     [
         (["photos", "--resume"], "--resume goes on with a manifest: name it by --manifest FILE"),
-        (["photos", "--manifest", "photos/a.png"], "photos/a.png exists: go on with it by --resume"),
-        (["photos", "--manifest", "photos/a.png", "--resume"], "photos/a.png is no manifest: line 1"),
+        (["photos", "--manifest", "tiny.safetensors"], "tiny.safetensors exists: go on with it by --resume"),
+        (["photos", "--manifest", "tiny.safetensors", "--resume"], "tiny.safetensors is no manifest: line 1"),
+        (["photos", "--html", "photos/a.png"], "photos/a.png would be written over photos/a.png"),
         (["nothing/*.png"], "nothing/*.png holds no photos"),
     ],
     ids=lambda words: words[-1],

@@ -127,7 +127,7 @@ def score(
         scored = list(score_pairs(matched.pairs, protocols, [name for name in metrics if name != "fid"]))
         if out:
             write_scores(scored, out)
-        lines = [as_markdown(scored, protocols), "", f"{len(scored)} photos"]
+        lines = [as_markdown(scored, protocols), "", f"{len(scored)} photo{'s' * (len(scored) != 1)}"]
         if takes_fid:
             lines[-1] += f", FID {frechet_distance(matched.pairs):.2f}"
     sys.stdout.write("\n".join(lines) + "\n")

@@ -121,7 +121,7 @@ def restore(
         from dino_ir.backends import count_pixels, use_backend
         from dino_ir.files.weights import digest, find_weights
         from dino_ir.inference import load
-        from dino_ir.looks import write_looks
+        from dino_ir.looks import keep_apart, write_looks
         from dino_ir.manifest import Manifest
         from dino_ir.photos import Options
         from dino_ir.places import plan, read_list
@@ -131,25 +131,29 @@ def restore(
             raise DataError("--resume goes on with a manifest: name it by --manifest FILE")
         listed = read_list(sys.stdin.buffer.read()) if "-" in paths else []
         jobs = plan([path for path in paths if path != "-"], out, suffix, listed, shard)
-        notes = None
+        keep_apart((manifest, records, html), jobs)
+        notes, asked = None, jobs
         if manifest is not None:
-            settings = dict(
-                tile=tile, strength=strength, quality=quality, depth=depth, backend=backend, exact=exact
-            )
+            settings = dict(tile=tile, strength=strength, quality=quality, depth=depth)
+            settings |= dict(backend=backend, exact=exact, unchecked=unchecked)
             notes = Manifest(manifest, {"weights": digest(find_weights(weights)), **settings}, resume)
-            count, jobs = len(jobs), notes.rest(jobs)
-            if len(jobs) < count:
-                say(f"{count - len(jobs)} of {count} photos are done already")
+            jobs = notes.rest(asked)
+            if len(jobs) < len(asked):
+                say(f"{len(asked) - len(jobs)} of {len(asked)} photos are done already")
         pixels = count_pixels(job.photo for job in jobs) if backend == "auto" else 0
         restorer = use_backend(load(weights, device), backend, exact, pixels)
         options = Options(tile, strength, memory, quality, depth, max_pixels, not unchecked)
+        left = {job.result for job in jobs}
+        done = [job for job in asked if job.result not in left]
         with stop_on_signal() as stop, tile_bar() as show:
             results = restore_files(restorer, jobs, options, overwrite, stop, show, records is not None)
+            results = write_looks(results, records, compare, html, done)
             results = notes.note(results) if notes else results
-            results = write_looks(_until_stopped(results, len(jobs)), records, compare, html)
-            report(results)
-        if stop():
-            raise typer.Exit(_INTERRUPTED)
+            try:
+                report(_until_stopped(results, len(jobs)))
+            finally:
+                if stop():
+                    raise typer.Exit(_INTERRUPTED)
 
 
 def _until_stopped(results: "Iterable[Result]", count: int) -> "Iterator[Result]":

@@ -135,7 +135,7 @@ cluster = Cluster(initialize_head=True, connect=True, head_node_args={"num_cpus"
 machines = [cluster.add_node(num_cpus=1) for _ in range(2)]
 cluster.wait_for_nodes()
 jobs, _done = parts.plan_remote(["in"], "out")
-for number, result in enumerate(parts.restore_on_cluster(jobs, strength=0)):
+for number, result in enumerate(parts.restore_on_cluster(jobs, options=parts.Options(strength=0))):
     print("row", json.dumps(result._asdict()), flush=True)
     if number == 4:
         cluster.remove_node(machines[1], allow_graceful=False)

@@ -41,3 +41,5 @@ def test_a_folder_that_is_a_file_holds_nothing_unfinished(tmp_path):
     (tmp_path / "file").touch()
 
     sweep([tmp_path / "file" / "a.png", Path("nowhere/b.png")])
+
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

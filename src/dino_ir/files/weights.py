@@ -191,7 +191,7 @@ def _opened(path: Path) -> Generator[Any]:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors, in full precision, and the metadata of a safetensors file."""
     with _opened(path) as file:
-        return {key: file.get_tensor(key).float() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        return {key: file.get_tensor(key).float() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 no dict
 
 
 def _read_saved(path: Path) -> dict[str, Tensor]:

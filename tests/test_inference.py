@@ -108,8 +108,8 @@ def test_each_tile_knows_where_it_lies(tile):
 
 
 def test_large_images_are_tiled_and_many_are_taken_in_turn(monkeypatch):
-    for module in (inference, tiling):
-        monkeypatch.setattr(module, "WHOLE_SIDE", 16)
+    monkeypatch.setattr(inference, "TILE_SIDE", 8)
+    monkeypatch.setattr(tiling, "WHOLE_SIDE", 16)
     restorer = Whereabouts()
 
     large = restore(restorer, torch.rand(2, 3, 33, 50))

@@ -141,7 +141,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
 
     assert state.step == 0
     assert state.learner.weight.tolist() == [0, 0]
-    assert not state.optimizer.state
+    assert not any(optimizer.state for optimizer in state.optimizers)
 
 
 def test_a_device_may_have_a_number():

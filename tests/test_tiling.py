@@ -3,13 +3,15 @@ import torch
 import torch.nn.functional as F
 
 from dino_ir import tiling
-from dino_ir.catalog import build
+from dino_ir.catalog import build, find
 from dino_ir.contracts import Restorer
 from dino_ir.errors import ImageError
 from dino_ir.networks.nafnet import NAFNet
 from dino_ir.ops.fill import fill
 from dino_ir.ops.resample import resize
+from dino_ir.pools import Pooled
 from dino_ir.restorers.identity import Identity
+from dino_ir.restorers.plain import Plain
 from dino_ir.tiling import Source, restore_tiles
 
 CPU = (
@@ -220,3 +222,83 @@ def test_tiles_that_reach_beyond_the_photo_are_mirrored_as_the_whole_is():
     whole, tiled = (changed(Blur(), photos, tile) for tile in ("off", 24))
 
     torch.testing.assert_close(tiled[..., -1:, -1:], whole[..., -1:, -1:], atol=1e-6, rtol=0)
+
+
+class Relative(Restorer):
+    """Adds to every pixel the mean of its channel, over all that it sees, twice."""
+
+    multiple_of = 8
+
+    def __init__(self):
+        super().__init__()
+        self.pooled = Pooled()
+        self.pieces = []
+
+    def forward(self, degraded, view=None):
+        self.pieces.append(degraded.shape)
+        once = degraded + self.pooled(degraded.mean(dim=(2, 3), keepdim=True))
+        return once + self.pooled(once.mean(dim=(2, 3), keepdim=True))
+
+
+def test_tiles_share_what_is_pooled_over_the_photo():
+    photos = torch.rand(2, 3, 384, 576) ** torch.linspace(
+        0.2, 5, 576
+    )  # bright at the left, dark at the right
+    restorer = Relative()
+
+    change = changed(restorer, photos, 128)
+
+    # Pieces of 192 cover this photo: a mean m is added, then that of what came, which is 2 m.
+    expected = (3 * photos.mean(dim=(2, 3), keepdim=True)).expand_as(photos)
+    torch.testing.assert_close(change, expected, atol=1e-5, rtol=0)
+    assert restorer.pieces[0] == (12, 3, 192, 192)
+
+
+def test_pieces_of_a_large_photo_stand_for_all_of_it():
+    photos = torch.rand(1, 3, 1000, 1400) ** torch.linspace(0.2, 5, 1400)
+    restorer = Relative()
+
+    change = changed(restorer, photos)
+
+    torch.testing.assert_close(
+        change, (3 * photos.mean(dim=(2, 3), keepdim=True)).expand_as(photos), atol=0.05, rtol=0
+    )
+    assert restorer.pieces[2] == (15, 3, 192, 192)  # the first two find what it takes
+    assert max(shape[-1] for shape in restorer.pieces[3:]) <= tiling.TILE_SIDE
+
+
+def test_one_tile_sees_itself():
+    restorer, photos = Relative(), torch.rand(1, 3, 200, 200)
+
+    for tile in ("off", 200, 512):
+        changed(restorer, photos, tile)
+
+    assert restorer.pieces == [(1, 3, 200, 200)] * 3
+
+
+def test_a_graph_that_runs_elsewhere_shares_nothing():
+    restorer = Relative()
+    restorer.shares_pools = False
+
+    changed(restorer, torch.rand(1, 3, 300, 300), 128)
+
+    assert max(len(shape) and shape[0] for shape in restorer.pieces) == 1
+
+
+@pytest.mark.parametrize("name", ["nafnet", "restormer"])
+def test_a_networks_tiles_are_those_of_the_whole(name):
+    """A photo that is dark on one side and noisy on the other, in tiles that see one side or the other."""
+    torch.manual_seed(0)
+    network = build("networks", {"name": name, **find("networks", name).tiny}).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    restorer = Plain(network).eval()
+    photos = torch.rand(1, 3, 384, 384) * torch.linspace(0, 1, 384)
+
+    whole, shared = (changed(restorer, photos, tile) for tile in ("off", 192))
+    restorer.shares_pools = False
+    alone = changed(restorer, photos, 192)
+
+    # Not equal: zeros beyond the edges of pieces have a share in what is measured.
+    assert (shared - whole).square().mean() < 0.5 * (alone - whole).square().mean()

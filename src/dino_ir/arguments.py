@@ -93,7 +93,7 @@ TileOption = Annotated[
     typer.Option(
         parser=read_tile,
         metavar="auto|off|N",
-        help="Restore in tiles of N x N pixels; auto: of 512, where the photo is larger than one.",
+        help="Restore in tiles of N x N pixels; auto: of 256, where the photo is larger than 768 x 768.",
     ),
 ]
 DataOption = Annotated[

@@ -24,6 +24,8 @@ __all__ = [
     "choose_backend",
     "computes_fast_in_bfloat16",
     "count_pixels",
+    "find_precision",
+    "forget_sizes",
     "use_backend",
 ]
 
@@ -62,10 +64,10 @@ def use_backend(
         raise DinoIRError(f"no backend {backend!r}; expected {', '.join(BACKENDS)}")
     if backend == "auto":
         backend = choose_backend(restorer, pixels)
-    half = not exact and computes_fast_in_bfloat16()
     device = next((weight.device.type for weight in restorer.parameters()), "cpu")
+    half = find_precision(backend, exact, device) == "bfloat16"
     if backend == "torch":
-        return _InBfloat16(restorer).eval() if half and device == "cpu" else restorer
+        return _InBfloat16(restorer).eval() if half else restorer
     if device != "cpu":
         raise DinoIRError(f"the backend {backend} runs on the CPU: give --device cpu, or --backend torch")
     start = _OpenVINO if backend == "openvino" else _start_onnx
@@ -89,6 +91,27 @@ def choose_backend(restorer: Restorer, pixels: float) -> str:
         return "torch"
     saved = OPENVINO_GAINS[kind] * pixels / 1e6
     return "openvino" if saved > (START if is_made else FIRST_START) else "torch"
+
+
+def find_precision(backend: str, exact: bool, device: str) -> str:
+    """What `use_backend` computes in: "float32" or "bfloat16".
+
+    Args:
+        backend: torch, openvino or onnx, which knows float32 alone.
+        exact: as there.
+        device: cpu, or another, which computes in float32.
+    """
+    half = not exact and backend != "onnx" and device == "cpu" and computes_fast_in_bfloat16()
+    return "bfloat16" if half else "float32"
+
+
+def forget_sizes(restorer: Restorer) -> None:
+    """Let what comes next be restored the same whatever came before.
+
+    OpenVINO takes another graph once one size has come often, and the two differ by rounding.
+    """
+    if isinstance(restorer, _Exported) and isinstance(restorer.run, _OpenVINO):
+        restorer.run.forget()
 
 
 def count_pixels(photos: Iterable[Path], enough: float = 1e9) -> float:
@@ -131,6 +154,8 @@ class _InBfloat16(Restorer):
 class _Exported(Restorer):
     """Pieces go through the graph one by one; photos are looked at in torch."""
 
+    shares_pools = False
+
     def __init__(self, restorer: Restorer, run: Run) -> None:
         super().__init__()
         self.restorer, self.multiple_of, self.run = restorer, restorer.multiple_of, run
@@ -167,13 +192,17 @@ class _OpenVINO:
             "PERFORMANCE_HINT": "LATENCY",
         }
         self.open = self._compile()
+        self.forget()
+
+    def forget(self, shapes: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Begin to count anew, with pieces of these shapes."""
         self.fixed: Any = None
-        self.shapes, self.count = {}, 0
+        self.shapes, self.count = shapes, 0
 
     def __call__(self, inputs: Mapping[str, Any]) -> Any:
         shapes = {name: list(each.shape) for name, each in inputs.items()}
         if shapes != self.shapes:
-            self.shapes, self.count, self.fixed = shapes, 0, None
+            self.forget(shapes)
         self.count += 1
         if self.count == self._OFTEN:
             self.fixed = self._compile(shapes)

@@ -62,7 +62,7 @@ _RECIPE: _Rules = {
     "seed": (lambda v: _is_whole(v, 0), "a whole number from 0"),
     "average": (lambda v: _is_number(v, 1), "a number from 0 to 1"),
     "clip": (lambda v: _is_number(v, math.inf) and v > 0, "a number above 0"),
-    "optimizer": (lambda v: v in ("adam", "adamw"), "one of adam, adamw"),
+    "optimizer": (lambda v: v in ("adam", "adamw", "muon"), "one of adam, adamw, muon"),
     "betas": (
         lambda v: _is_pair(v, lambda b: _is_number(b, 1) and b < 1),
         "a pair of numbers from 0, below 1",
@@ -146,7 +146,7 @@ class Recipe:
         validate_every, save_every: steps.
         average: how much of the averaged weights a step keeps; 0 publishes the last step's.
         clip: largest norm of the gradient.
-        optimizer: "adam" or "adamw"; with `betas` and `weight_decay`.
+        optimizer: "adam", "adamw", or "muon" (see `optimizers`); with `betas` and `weight_decay`.
         precision: "bf16" (autocast) or "fp32".
     """
 

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dino_ir.contracts import Batch, Learner, Prior
 from dino_ir.errors import TrainingError
+from dino_ir.optimizers import build_optimizers
 from dino_ir.processes import mean_over_processes, number_of_processes
 from dino_ir.recipe import Recipe
 
@@ -32,13 +33,8 @@ class State:
         self.recipe, self.learner, self.step = recipe, learner, 0
         self.parameters = {name: p for name, p in learner.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-        self.optimizer = kind(
-            self.parameters.values(),
-            lr=0.0,
-            betas=(recipe.betas[0], recipe.betas[1]),
-            weight_decay=recipe.weight_decay,
-            fused=True,
+        self.optimizers = build_optimizers(
+            recipe.optimizer, self.parameters.values(), recipe.betas, recipe.weight_decay
         )
         self._losses = _shared(learner)
 
@@ -51,7 +47,7 @@ class State:
             TrainingError: the loss or its gradient is not finite; no weight was changed.
         """
         phase, local = self.recipe.place(self.step)
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = phase.lr_at(local)
         batch = _move(batch, device)
         with torch.autocast(
@@ -59,13 +55,14 @@ class State:
         ):
             losses = self._losses(batch, self.step)
         terms = torch.stack(list(losses.values()))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.zero_grad(set_to_none=True)
         terms.sum().backward()
         values = dict(zip(losses, mean_over_processes(terms.detach()).tolist()))
         self._expect_finite("loss", sum(values.values()), values)
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.recipe.clip).item()
         self._expect_finite("gradient", norm, values)  # a step along it would leave no weight a number
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.learner.after_step(self.step, self.recipe.steps)
         self._move_average()
         self.step += 1
@@ -91,7 +88,7 @@ class State:
             "recipe": asdict(self.recipe),
             "learner": {key: value for key, value in state.items() if key not in frozen},
             "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
 
     def resume(self, saved: dict[str, Any], source: Path) -> None:
@@ -110,7 +107,8 @@ class State:
         self.step = saved["step"]
         learner = self.learner.state_dict()
         self.learner.load_state_dict({key: learner[key] for key in self._frozen()} | saved["learner"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         _copy(saved["average"], self.average)
 
     def _frozen(self) -> set[str]:

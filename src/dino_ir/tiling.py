@@ -1,7 +1,8 @@
 """Photos in tiles: as large as memory allows, all with one look at the whole, parts as they are done."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -14,16 +15,27 @@ from dino_ir.ops.fill import fill
 from dino_ir.ops.pad import crop_to, pad_to_multiple
 from dino_ir.ops.room import BytesHeld, free_memory, is_lack_of_memory
 from dino_ir.ops.shrink import shrink, size_within
-from dino_ir.ops.tile import Tile, blend, cut_tiles
+from dino_ir.ops.tile import Tile, blend, cut_tiles, spread_tiles
+from dino_ir.pools import Pools
 
-__all__ = ["LOOK_PIXELS", "OVERLAP", "WHOLE_SIDE", "Report", "Source", "device_of", "restore_tiles"]
+__all__ = [
+    "LOOK_PIXELS",
+    "OVERLAP",
+    "TILE_SIDE",
+    "WHOLE_SIDE",
+    "Report",
+    "Source",
+    "device_of",
+    "restore_tiles",
+]
 
-WHOLE_SIDE = 512
-"""With `tile="auto"`, photos of up to WHOLE_SIDE x WHOLE_SIDE pixels are restored whole, larger ones in
-tiles of that side, or of less where memory is short. Tiles of 512 score 0.3 dB more on SOTS-indoor than whole
-photos, for the network pools over all it sees and was trained at 224 (docs/training-log.md)."""
+WHOLE_SIDE = 768
+"""With `tile="auto"`, photos of up to WHOLE_SIDE x WHOLE_SIDE pixels are restored whole, if memory allows."""
 
-OVERLAP = 64
+TILE_SIDE = 256
+"""Side of the tiles of larger ones: what a network needs for more no longer fits a processor's caches."""
+
+OVERLAP = 32
 """Pixels that neighbouring tiles share, at most half of a tile, and are blended over (docs/size.md)."""
 
 LOOK_PIXELS = 1_000_000
@@ -33,7 +45,10 @@ Report = Callable[[int, int], None]
 """Told after each tile how many are done, and how many there are."""
 
 _SMALLEST = 64  # side of a tile: below, a network sees too little
-_SIDES = (384, 256, 192, 128, 96, _SMALLEST)  # in place of WHOLE_SIDE
+_SIDES = (TILE_SIDE, 192, 128, 96, _SMALLEST)
+_PIECE = (
+    192  # side of the pieces on which a network's pools are measured: as many as WHOLE_SIDE squared holds
+)
 _STRIP = 200_000  # pixels that are read at once to be shrunk
 _SHARE = 0.5  # of free memory that is taken unless one says how much
 _PROCESS = 450_000_000  # bytes that Python, torch and libvips take of a CPU's memory, measured
@@ -64,6 +79,7 @@ def restore_tiles(
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Restore photos, of which little more than a tile is ever held.
 
+    Tiles share what layers pool over all they see: it is measured beforehand, on pieces of the photo.
     Tiles are halved, and all begins anew, if memory turns out not to suffice: unless they were forbidden.
 
     Args:
@@ -83,41 +99,39 @@ def restore_tiles(
         ImageError: `memory` does not suffice for the smallest tile.
     """
     described = _look(restorer, source)
-    side = _side(restorer, source.size, tile, memory, described)
+    side, at_once = _sides(restorer, source.size, tile, memory, described)
     while True:
         try:
-            yield from _parts(restorer, source, described, side, report)
+            pools = _measured(restorer, source, described, side, at_once)
+            yield from _parts(restorer, source, described, side, pools, report)
             return
         except (MemoryError, RuntimeError) as problem:
             may_halve = tile != "off" and restorer.works_in_tiles and side > _SMALLEST
             if not (is_lack_of_memory(problem) and may_halve):
                 raise
         side = max(_SMALLEST, min(side, max(source.size)) // 2)
+        at_once //= 4
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
 def _parts(
-    restorer: Restorer, source: Source, described: Tensor | None, side: int, report: Report | None
+    restorer: Restorer,
+    source: Source,
+    described: Tensor | None,
+    side: int,
+    pools: Pools | None,
+    report: Report | None,
 ) -> Iterator[tuple[int, int, Tensor]]:
     (height, width), multiple = source.size, restorer.multiple_of
-    device, done = device_of(restorer), 0
-    side = _up(side, multiple)
-    tiles = cut_tiles(
-        (_up(height, multiple), _up(width, multiple)),
-        side,
-        overlap=min(OVERLAP, side // 2) // multiple * multiple,
-        multiple=multiple,
-    )
+    done, side = 0, _up(side, multiple)
+    overlap = min(OVERLAP, side // 2) // multiple * multiple
+    tiles = cut_tiles((_up(height, multiple), _up(width, multiple)), side, overlap, multiple)
 
     def work(tile: Tile) -> Tensor:
         nonlocal done
-        piece = _piece(source, tile, multiple).to(device)
-        view = None
-        if described is not None:
-            edges = [tile.top / height, tile.left / width, tile.bottom / height, tile.right / width]
-            view = View(described, piece.new_tensor(edges).expand(len(piece), 4))
-        with torch.inference_mode():
+        piece, view = _with_views(restorer, source, described, [tile])
+        with torch.inference_mode(), pools.sharing() if pools else nullcontext():
             change = restorer(piece, view) - piece
         done += 1
         if report:
@@ -126,6 +140,42 @@ def _parts(
 
     for top, left, part in blend(tiles, work):
         yield top, left, crop_to(part, (height - top, width - left))
+
+
+def _measured(
+    restorer: Restorer, source: Source, described: Tensor | None, side: int, at_once: float
+) -> Pools | None:
+    """What tiles share, by one pass over pieces of the photo; None if there is one tile, or nothing to share.
+
+    Args:
+        restorer, source, described: of the photo.
+        side: of the tiles.
+        at_once: pixels of a photo that the pieces may have together; too few tell too little.
+    """
+    pools = Pools(restorer) if restorer.shares_pools else None
+    if not pools or max(source.size) <= side or at_once < 4 * _PIECE**2:
+        return None
+    size = tuple(_up(length, restorer.multiple_of) for length in source.size)
+    tiles = spread_tiles((size[0], size[1]), _up(_PIECE, restorer.multiple_of), at_once, restorer.multiple_of)
+    pieces, view = _with_views(restorer, source, described, tiles)
+    with torch.inference_mode(), pools.measuring(len(pieces) // len(tiles)):
+        restorer(pieces, view)
+    return pools
+
+
+def _with_views(
+    restorer: Restorer, source: Source, described: Tensor | None, tiles: Sequence[Tile]
+) -> tuple[Tensor, View | None]:
+    """What lies under the tiles, [P T, 3, h, w], those of a photo in a row; and where that is in it."""
+    height, width = source.size
+    pieces = torch.stack([_piece(source, tile, restorer.multiple_of) for tile in tiles], dim=1)
+    pieces = pieces.flatten(0, 1).to(device_of(restorer))
+    if described is None:
+        return pieces, None
+    edges = [
+        [tile.top / height, tile.left / width, tile.bottom / height, tile.right / width] for tile in tiles
+    ]
+    return pieces, View(described, pieces.new_tensor(edges).repeat(len(pieces) // len(tiles), 1))
 
 
 def _piece(source: Source, tile: Tile, multiple: int) -> Tensor:
@@ -168,27 +218,28 @@ def _shrunk(source: Source, size: tuple[int, int]) -> Tensor:
     return torch.stack(filled)
 
 
-def _side(
+def _sides(
     restorer: Restorer, size: tuple[int, int], tile: int | str, memory: int | None, described: Tensor | None
-) -> int:
+) -> tuple[int, float]:
+    """The side of the tiles, and how many pixels may be worked on at once to measure pools."""
     if tile == "off" or not restorer.works_in_tiles:
-        return max(size)
+        return max(size), 0
     if not isinstance(tile, str):
-        return int(tile)
-    largest = max(size) if math.prod(size) <= WHOLE_SIDE**2 else WHOLE_SIDE
+        return int(tile), WHOLE_SIDE**2
+    whole = math.prod(size) <= WHOLE_SIDE**2
     room = _room(device_of(restorer), memory)
     if room is None or math.prod(size) <= _SMALLEST**2:
-        return largest
+        return (max(size) if whole else TILE_SIDE), WHOLE_SIDE**2
     fixed, by_pixel = _appetite(restorer, described)
-    need = 0.0
-    for side in (largest, *(side for side in _SIDES if side < largest)):
-        height, width = (min(side, length) for length in size)
-        need = fixed + by_pixel * height * width + 2 * 12 * OVERLAP * size[1]  # two rows of what tiles share
-        if need <= room:
-            return side
+    fixed += 2 * 12 * OVERLAP * size[1]  # two rows of what tiles share
+    pixels = 0
+    for side in (max(size), *_SIDES) if whole else _SIDES:
+        pixels = math.prod(min(side, length) for length in size)
+        if fixed + by_pixel * pixels <= room:
+            return side, min(WHOLE_SIDE**2, (room - fixed) / max(by_pixel, 1e-9))
     if memory is None:
-        return _SMALLEST
-    least = (memory - room + need) / 1e9
+        return _SMALLEST, 0
+    least = (memory - room + fixed + by_pixel * pixels) / 1e9
     raise ImageError(
         f"{memory / 1e9:.2f} GB of memory are too little for this photo; it takes {least:.2f} GB"
     )

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dino_ir.ops.tile import add_tile, blend, cut_tiles, piece_of
+from dino_ir.ops.tile import add_tile, blend, cut_tiles, piece_of, spread_tiles
 
 CASES = [
     # size, side, overlap, multiple
@@ -108,3 +108,32 @@ def test_parts_are_given_out_as_soon_as_no_tile_reaches_them():
         (0, 24, 3),
         (12, 0, 4),
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels", "count"),
+    [
+        ((64, 64), 16 * 256, 16),
+        ((640, 960), 16 * 256, 16),
+        ((32, 48), 10**9, 6),  # no more than cover it
+        ((8, 4000), 16 * 256, 32),
+        ((4000, 8), 16 * 256, 32),
+        ((64, 64), 1, 1),
+    ],
+)
+def test_spread_tiles_are_a_sample_from_edge_to_edge(size, pixels, count):
+    tiles = spread_tiles(size, 16, pixels, 8)
+
+    assert 0.6 * count <= len(tiles) <= count
+    assert len({(tile.bottom - tile.top, tile.right - tile.left) for tile in tiles}) == 1
+    assert all(tile.top % 8 == tile.left % 8 == 0 for tile in tiles)
+    assert len({tile[:4] for tile in tiles}) == len(tiles)
+    if count > 1:
+        assert (min(tile.top for tile in tiles), max(tile.bottom for tile in tiles)) == (0, size[0])
+        assert (min(tile.left for tile in tiles), max(tile.right for tile in tiles)) == (0, size[1])
+
+
+def test_a_single_spread_tile_lies_in_the_middle():
+    (tile,) = spread_tiles((160, 160), 32, 1, 8)
+
+    assert tile[:4] == (64, 64, 96, 96)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dino_ir.contracts import LevelFusion, Place, View
 from dino_ir.ops.resample import box_weights
+from dino_ir.pools import Pooled
 
 __all__ = ["AdaptAndFuse"]
 
@@ -64,6 +65,7 @@ class AdaptAndFuse(LevelFusion):
             else None
         )
         self.gain = nn.ParameterList(torch.zeros(width) for width in widths) if starts_at_zero else None
+        self.pooled = Pooled()
 
     def forward(self, place: int, features: Tensor, view: View) -> Tensor:
         tokens = features.permute(0, 2, 3, 1)  # [B, H, W, C], as it lies in channels-last memory
@@ -100,14 +102,19 @@ class AdaptAndFuse(LevelFusion):
         rows, columns = box_weights(view.box, (tokens.shape[1], tokens.shape[2]), (height, width))
         pulled = _pull_back(tokens, rows, columns).permute(0, 3, 1, 2)
         key = self.to_key[place](pulled).float()
+        pixels = tokens.shape[1] * tokens.shape[2]  # sums over a tile and over a photo differ by them
         product = self._grouped(place, query) @ self._grouped(place, key).transpose(-2, -1)
+        product = self.pooled(product / pixels)
         if self.temperature is None:
-            return (product / product.shape[-1] ** 0.5).softmax(dim=-1)
+            return (product * pixels / product.shape[-1] ** 0.5).softmax(dim=-1)
         query_square = (_gram(rows)[:, None] @ query @ _gram(columns)[:, None] * query).sum(dim=(2, 3))
         key_square = _projected_square(
             tokens.flatten(1, 2), cast(nn.Conv2d, self.to_key[place]).weight.flatten(1)
         )
-        scale = self._grouped(place, _root(query_square)) * self._grouped(place, _root(key_square)).mT
+        query_length, key_length = (
+            _root(self.pooled(square / pixels)) for square in (query_square, key_square)
+        )
+        scale = self._grouped(place, query_length) * self._grouped(place, key_length).mT
         return (product / scale * self.temperature[place]).softmax(dim=-1)
 
     def _grouped(self, place: int, x: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from dino_ir.pools import Pooled
+
 __all__ = ["ChannelAttention"]
 
 _SMALLEST_SQUARE = 1e-24  # of a norm of 1e-12, where torch.nn.functional.normalize stops too
@@ -43,6 +45,7 @@ class ChannelAttention(nn.Module):
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.blend = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False)
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
+        self.pooled = Pooled()
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.blend(self.to_qkv(x)).permute(0, 2, 3, 1).flatten(1, 2)  # [B, HW, 3C]
@@ -54,10 +57,10 @@ class ChannelAttention(nn.Module):
         """[B, h, C/h, C/h], float32: the cosines between channels, then softmax."""
         q, k = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (q, k))  # [B, h, HW, C/h]
         q_scale, k_scale = (
-            part.square().sum(dim=2, dtype=torch.float32).clamp(min=_SMALLEST_SQUARE).rsqrt()
+            self.pooled(part.square().sum(dim=2, dtype=torch.float32)).clamp(min=_SMALLEST_SQUARE).rsqrt()
             for part in (q, k)
         )
-        products = q.transpose(2, 3) @ k
+        products = self.pooled(q.transpose(2, 3) @ k)
         cosines = products * q_scale[..., :, None] * k_scale[..., None, :]
         return (cosines * self.temperature).softmax(dim=-1)
 

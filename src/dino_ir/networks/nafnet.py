@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from dino_ir.contracts import Guide, Network, Place, no_guide
 from dino_ir.layers.norm import ChannelNorm
 from dino_ir.layers.stage import Stage
+from dino_ir.pools import Pooled
 
 __all__ = ["NAFNet"]
 
@@ -131,13 +132,14 @@ class _Mix(nn.Module):
         self.norm = ChannelNorm(channels, eps=1e-6)
         self.widen = nn.Conv2d(channels, 2 * channels, 1)
         self.blend = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
+        self.pooled = Pooled()
         self.weigh = nn.Conv2d(channels, channels, 1)
         self.narrow = nn.Conv2d(channels, channels, 1)
         self.gain = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         gated = _gate(self.blend(self.widen(self.norm(x))))
-        weights = self.weigh(gated.mean((2, 3), keepdim=True))
+        weights = self.weigh(self.pooled(gated.mean((2, 3), keepdim=True)))
         return x + _scaled(self.narrow, gated * weights, self.gain)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Tile", "add_tile", "blend", "cut_tiles", "piece_of"]
+__all__ = ["Tile", "add_tile", "blend", "cut_tiles", "piece_of", "spread_tiles"]
 
 
 class Tile(NamedTuple):
@@ -50,6 +50,38 @@ def cut_tiles(size: tuple[int, int], side: int, overlap: int, multiple: int = 1)
         for (top, bottom), row_weights in zip(rows, _weights(rows))
         for (left, right), column_weights in zip(columns, _weights(columns))
     ]
+
+
+def spread_tiles(size: tuple[int, int], side: int, pixels: float, multiple: int = 1) -> list[Tile]:
+    """Tiles spread evenly over an image, as a sample of it, from edge to edge; as many as `pixels` hold.
+
+    Args:
+        size: height and width of the image, multiples of `multiple`.
+        side: no tile is longer or wider; a multiple of `multiple`.
+        pixels: of all tiles together, at most; at least one tile comes.
+        multiple: positions of tiles divide by it.
+
+    Returns:
+        Tiles of one size, of weight 1 everywhere; they overlap no more than covering the image takes.
+    """
+    height, width = size
+    tall, wide = min(side, height), min(side, width)
+    most_rows, most_columns = math.ceil(height / tall), math.ceil(width / wide)
+    count = max(1, int(pixels // (tall * wide)))
+    rows = min(most_rows, max(1, round((count * height / width) ** 0.5)))
+    columns = min(most_columns, max(1, count // rows))
+    rows = min(most_rows, max(1, count // columns))
+    return [
+        Tile(top, left, top + tall, left + wide, torch.ones(tall), torch.ones(wide))
+        for top in _spread(height - tall, rows, multiple)
+        for left in _spread(width - wide, columns, multiple)
+    ]
+
+
+def _spread(last: int, count: int, multiple: int) -> list[int]:
+    """Positions from 0 to the last one; a single one is in the middle."""
+    places = [last / 2] if count == 1 else [last * i / (count - 1) for i in range(count)]
+    return [int(place // multiple) * multiple for place in places]
 
 
 def piece_of(image: Tensor, tile: Tile) -> Tensor:

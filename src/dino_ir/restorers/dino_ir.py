@@ -15,7 +15,7 @@ from torch import Tensor
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, FeatureFusion, LevelFusion, Network, Prior, Restorer, View
 from dino_ir.losses.contrast import PriorContrast
-from dino_ir.losses.pixel import l1
+from dino_ir.losses.pixel import pixel_loss
 from dino_ir.ops.resample import resize, size_of_area
 
 __all__ = ["DinoIR"]
@@ -37,13 +37,15 @@ class DinoIR(Restorer):
             so that the prior's maps have the size of the network's coarsest features.
         side: for "whole", the thumbnail has about side x side pixels.
         longest: for "grid", larger pieces are scaled so that the prior sees no side of more pixels.
+        pixel: the loss beside the contrast, "l1" or "psnr".
         knee: where L1 bends, see `losses.pixel.l1`; None for the plain one.
-        contrast: options of `losses.contrast.PriorContrast`; None trains with L1 alone.
+        contrast: options of `losses.contrast.PriorContrast`; None trains on pixels alone.
         mismatched: in training, each photo is steered by the map of the next one of its batch: a control
             that has all of the system but what the prior says of the photo.
 
     Raises:
-        ValueError: an unknown view, a side that the prior cannot see, or contrast options that do not fit.
+        ValueError: an unknown view, a side that the prior cannot see, an unknown loss, or contrast options
+            that do not fit.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class DinoIR(Restorer):
         view: str = "whole",
         side: int = 224,
         longest: int = 1036,
+        pixel: str = "l1",
         knee: float | None = None,
         contrast: Mapping[str, Any] | None = None,
         mismatched: bool = False,
@@ -77,7 +80,8 @@ class DinoIR(Restorer):
         if not self.level_fusion.needs_map:
             self.feature_fusion.requires_grad_(False)  # nothing reads it, so nothing could teach it
         self.multiple_of = network.multiple_of
-        self.view, self.side, self.longest, self.knee = view, side, longest, knee
+        self.view, self.side, self.longest = view, side, longest
+        self.pixel = pixel_loss(pixel, knee)
         self.thumbnail = side if view == "whole" and self.level_fusion.needs_map else None
         self.contrast = None if contrast is None else _contrast(contrast)
         self.mismatched = mismatched
@@ -97,7 +101,7 @@ class DinoIR(Restorer):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         restored = self(batch.degraded, self._batch_view(batch))
-        terms = {"pixel": l1(restored, batch.clean, self.knee)}
+        terms = {"pixel": self.pixel(restored, batch.clean)}
         if self.contrast and self.contrast.is_due(step):
             ratios = self.contrast.ratios(self.prior, restored, batch.clean, batch.degraded)
             self._ratios = ratios.detach()

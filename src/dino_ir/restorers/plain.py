@@ -3,22 +3,26 @@
 from torch import Tensor
 
 from dino_ir.contracts import Batch, Network, Restorer, View
-from dino_ir.losses.pixel import l1
+from dino_ir.losses.pixel import pixel_loss
 
 __all__ = ["Plain"]
 
 
 class Plain(Restorer):
-    """No prior and no fusion: restore with the network, train with L1.
+    """No prior and no fusion: restore with the network, train on pixels.
 
     Args:
         network: what restores.
+        pixel: what it is trained with, "l1" or "psnr".
         knee: where L1 bends, see `losses.pixel.l1`; None for the plain one.
+
+    Raises:
+        ValueError: from `losses.pixel.pixel_loss`.
     """
 
-    def __init__(self, network: Network, knee: float | None = None) -> None:
+    def __init__(self, network: Network, pixel: str = "l1", knee: float | None = None) -> None:
         super().__init__()
-        self.knee = knee
+        self.pixel = pixel_loss(pixel, knee)
         self.network = network
         self.multiple_of = network.multiple_of
 
@@ -26,4 +30,4 @@ class Plain(Restorer):
         return self.network(degraded)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        return {"pixel": l1(self(batch.degraded), batch.clean, self.knee)}
+        return {"pixel": self.pixel(self(batch.degraded), batch.clean)}

@@ -1,13 +1,14 @@
 """What size costs: speed and memory from 1 to 100 megapixels, and what tiles change.
 
     python bench/size.py sizes [--photo FILE]    megapixels a second and peak resident memory, file to file
-    python bench/size.py seams FILE ...          tiles beside the whole, by overlap and by what the prior sees
+    python bench/size.py seams FILE ...          tiles beside the whole, by side, overlap and what they share
 
 Each size runs in a process of its own, whose peak the system tells (VmHWM). Photos are made by enlarging
 `--photo`, or a drawn one, and adding noise; the tables are Markdown.
 """
 
 import argparse
+import itertools
 import json
 import math
 import subprocess
@@ -36,13 +37,28 @@ RUN = 128  # pixels along a line over which a step is averaged: what an eye take
 SIGMA = 15 / 255  # of the noise that is added to what is cut
 
 
-class OwnLook(Restorer):
-    """Lets each tile be described on its own, as a photo of its own."""
+class OwnPools(Restorer):
+    """Lets each tile pool over itself."""
+
+    shares_pools = False
 
     def __init__(self, restorer: Restorer) -> None:
         super().__init__()
         self.restorer = restorer
         self.multiple_of = restorer.multiple_of
+
+    def look(self, photo: Tensor) -> Tensor | None:
+        return self.restorer.look(photo)
+
+    def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
+        return self.restorer(degraded, view)
+
+
+class OwnLook(OwnPools):
+    """Lets each tile also be described on its own, as a photo of its own."""
+
+    def look(self, photo: Tensor) -> Tensor | None:
+        return None
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         return self.restorer(degraded)
@@ -59,7 +75,8 @@ def main() -> None:
     seams = verbs.add_parser("seams")
     seams.add_argument("photos", type=Path, nargs="+")
     seams.add_argument("--damaged", action="store_true", help="they are already: add no noise, score nothing")
-    seams.add_argument("--overlaps", type=int, nargs="+", default=[0, 16, 32, 64, 96, 128])
+    seams.add_argument("--sides", type=int, nargs="+", default=[256, 512])
+    seams.add_argument("--overlaps", type=int, nargs="+", default=[0, 32, 64, 128])
     one = verbs.add_parser("one", help="one photo, in this process")
     one.add_argument("photo", type=Path)
     for parser_of_verb in (sizes, one):
@@ -71,7 +88,7 @@ def main() -> None:
     if given.verb == "sizes":
         print_sizes(given.megapixels, given.photo, given.folder, given.weights, given.memory)
     elif given.verb == "seams":
-        print_seams(given.photos, given.overlaps, given.weights, given.damaged)
+        print_seams(given)
     else:
         print(json.dumps(measure(given.photo, given.weights, given.memory)))
 
@@ -129,43 +146,50 @@ def measure(path: Path, weights: str, memory: float | None) -> dict[str, float]:
     return {"seconds": seconds, "peak": peak_memory(torch.device("cpu")) or 0, "before": before}
 
 
-def print_seams(photos: Sequence[Path], overlaps: Sequence[int], weights: str, are_damaged: bool) -> None:
+def print_seams(given: argparse.Namespace) -> None:
     """Compare tiles with the whole."""
-    restorer = load(weights, "cpu")
+    restorer = load(given.weights, "cpu")
+    kinds = {
+        "look and pools": restorer,
+        "look": OwnPools(restorer).eval(),
+        "nothing": OwnLook(restorer).eval(),
+    }
     print(
-        "| photo | prior | overlap | step where tiles meet | elsewhere | largest change | PSNR off by, dB |"
+        "| photo | shared | side | overlap | step where tiles meet | elsewhere "
+        "| largest change | root mean square | PSNR off by, dB |"
     )
-    print("|---|---|---:|---:|---:|---:|---:|")
-    for path in photos:
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
+    for path in given.photos:
         clean = read_rgb(path)[None].float() / 255
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * SIGMA
-        degraded = clean if are_damaged else (clean + noise).clamp(0, 1)
+        degraded = clean if given.damaged else (clean + noise).clamp(0, 1)
         whole: Tensor = restore(restorer, degraded, tile="off")
-        for name, side in (("whole photo", restorer), ("per tile", OwnLook(restorer).eval())):
-            for overlap in overlaps:
-                tiling.OVERLAP = overlap
-                tiled: Tensor = restore(side, degraded)
-                change = 255 * (tiled - whole)
-                gap = "" if are_damaged else f"{psnr(tiled, clean) - psnr(whole, clean):+.3f}"
-                meeting, elsewhere = steps(change, restorer.multiple_of, overlap)
-                figures = f"{meeting:.2f} | {elsewhere:.2f} | {change.abs().max():.1f}"
-                print(f"| {path.stem} | {name} | {overlap} | {figures} | {gap} |", flush=True)
+        tilings: list[tuple[int, int]] = list(itertools.product(given.sides, given.overlaps))
+        for name, (side, overlap) in itertools.product(kinds, tilings):
+            tiling.OVERLAP = overlap
+            tiled: Tensor = restore(kinds[name], degraded, tile=side)
+            change = 255 * (tiled - whole)
+            gap = "" if given.damaged else f"{psnr(tiled, clean) - psnr(whole, clean):+.3f}"
+            meeting, elsewhere = steps(change, restorer.multiple_of, side, overlap)
+            most, mean = float(change.abs().max()), float(change.square().mean() ** 0.5)
+            figures = f"{meeting:.2f} | {elsewhere:.2f} | {most:.1f} | {mean:.2f}"
+            print(f"| {path.stem} | {name} | {side} | {overlap} | {figures} | {gap} |", flush=True)
 
 
-def steps(change: Tensor, multiple: int, overlap: int) -> tuple[float, float]:
+def steps(change: Tensor, multiple: int, side: int, overlap: int) -> tuple[float, float]:
     """The largest step between neighbouring lines, over runs along them, in what tiles changed.
 
     Args:
         change: [1, C, H, W].
         multiple: of the network.
-        overlap: of the tiles.
+        side, overlap: of the tiles.
 
     Returns:
         Where tiles meet, and elsewhere: what is not a seam, but an edge that came out another way.
     """
     at, beside = 0.0, 0.0
-    size = tuple(math.ceil(side / multiple) * multiple for side in change.shape[-2:])
-    tiles = cut_tiles((size[0], size[1]), tiling.WHOLE_SIDE, overlap, multiple)
+    size = tuple(math.ceil(length / multiple) * multiple for length in change.shape[-2:])
+    tiles = cut_tiles((size[0], size[1]), side, overlap, multiple)
     for lines, spans in (
         (change, {(tile.left, tile.right) for tile in tiles}),
         (change.mT, {(tile.top, tile.bottom) for tile in tiles}),

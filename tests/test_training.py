@@ -63,11 +63,20 @@ def final(folder):
     return read_checkpoint(folder / "checkpoint.pt")
 
 
+WIDE = {"name": "plain", "network": {**TINY_NETWORK, "width": 16}, "pixel": "psnr"}
+
+
 @pytest.mark.parametrize(
-    "restorer", [{"name": "plain", "network": TINY_NETWORK}, GUIDED], ids=["plain", "guided"]
+    "changes",
+    [
+        {"restorer": {"name": "plain", "network": TINY_NETWORK}},
+        {"restorer": GUIDED},
+        {"restorer": WIDE, "optimizer": "muon"},
+    ],
+    ids=["plain", "guided", "muon"],
 )
-def test_a_run_cut_in_two_equals_an_uncut_one_bit_for_bit(photos, tmp_path, restorer):
-    recipe = make_recipe(restorer=restorer)
+def test_a_run_cut_in_two_equals_an_uncut_one_bit_for_bit(photos, tmp_path, changes):
+    recipe = make_recipe(**changes)
     train(recipe, Run(tmp_path / "whole", photos))
 
     cut = train(recipe, Run(tmp_path / "cut", photos, stop=stop_after(5)))
@@ -114,6 +123,7 @@ def test_validation_sees_the_averaged_weights_and_is_logged(photos, tmp_path):
     torch.testing.assert_close(seen[-1][1], final(tmp_path / "run")["average"], rtol=0, atol=0)
     last = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])
     assert last["psnr_toy"] == 30.0
+    assert last["seconds"] > 0
 
 
 def test_another_recipe_does_not_resume(photos, tmp_path):

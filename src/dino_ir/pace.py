@@ -19,10 +19,15 @@ class Step(NamedTuple):
 
 
 class Clock:
-    """How fast a run goes; phases of larger crops are known to take longer."""
+    """How fast a run goes; phases of larger crops are known to take longer.
+
+    Attributes:
+        step_seconds: between the last two ticks.
+    """
 
     def __init__(self, recipe: Recipe, first: int) -> None:
         self.recipe, self.first, self.crops, self.started = recipe, first, 0, time.monotonic()
+        self.step_seconds, self._ticked = 0.0, self.started
 
     @property
     def seconds(self) -> float:
@@ -32,6 +37,8 @@ class Clock:
     def tick(self, step: int, crops: int, values: dict[str, float]) -> Step:
         """Count the crops of one more step, and look ahead."""
         self.crops += crops
+        before, self._ticked = self._ticked, time.monotonic()
+        self.step_seconds = self._ticked - before
         ahead = self._pixels(step, self.recipe.steps) / self._pixels(self.first, step)
         return Step(step, self.recipe.steps, values, self.crops / self.seconds, self.seconds * ahead)
 

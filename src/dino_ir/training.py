@@ -169,7 +169,8 @@ def _advance(state: State, sources: list[Source], run: Run, init: Mapping[str, A
             run.report(clock.tick(state.step, len(batch.clean) * number_of_processes(), values))
             stopping = any_of_them(run.stop() or clock.seconds > run.max_minutes * 60, run.device)
             if journal is not None:
-                journal.write(state.step, {**values, **_keep(state, run, stopping, init)})
+                scores = _keep(state, run, stopping, init)
+                journal.write(state.step, {**values, "seconds": clock.step_seconds, **scores})
             if stopping:
                 break
 

@@ -15,6 +15,7 @@ _UNITS = {
     "pixel": "loss: pixel",
     "contrast": "loss: contrast",
     "gradient": "norm of the gradient",
+    "seconds": "seconds of a step",
     "lr": "learning rate",
 }
 
@@ -51,7 +52,9 @@ def draw(material: Material) -> Drawing:
                 **style,
             )
         plot.set(title=_UNITS.get(key, key), xlabel="step")
-        if key in ("pixel", "gradient", "lr"):
+        if key in ("pixel", "gradient", "lr") and all(
+            line.get(key, 1) > 0 for log in logs.values() for line in log
+        ):
             plot.set_yscale("log")
     for plot in axes.flat[len(keys) :]:
         plot.set_axis_off()

@@ -40,18 +40,16 @@ SIGMA = 15 / 255  # of the noise that is added to what is cut
 class OwnPools(Restorer):
     """Lets each tile pool over itself."""
 
-    shares_pools = False
-
     def __init__(self, restorer: Restorer) -> None:
         super().__init__()
-        self.restorer = restorer
+        self.hidden = (restorer,)  # not a part of it, whose layers could be told what to pool
         self.multiple_of = restorer.multiple_of
 
     def look(self, photo: Tensor) -> Tensor | None:
-        return self.restorer.look(photo)
+        return self.hidden[0].look(photo)
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
-        return self.restorer(degraded, view)
+        return self.hidden[0](degraded, view)
 
 
 class OwnLook(OwnPools):
@@ -61,7 +59,7 @@ class OwnLook(OwnPools):
         return None
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
-        return self.restorer(degraded)
+        return self.hidden[0](degraded)
 
 
 def main() -> None:
@@ -76,7 +74,7 @@ def main() -> None:
     seams.add_argument("photos", type=Path, nargs="+")
     seams.add_argument("--damaged", action="store_true", help="they are already: add no noise, score nothing")
     seams.add_argument("--sides", type=int, nargs="+", default=[256, 512])
-    seams.add_argument("--overlaps", type=int, nargs="+", default=[0, 32, 64, 128])
+    seams.add_argument("--overlaps", type=int, nargs="+", default=[32, 64, 128])
     one = verbs.add_parser("one", help="one photo, in this process")
     one.add_argument("photo", type=Path)
     for parser_of_verb in (sizes, one):

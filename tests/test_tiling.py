@@ -267,6 +267,26 @@ def test_pieces_of_a_large_photo_stand_for_all_of_it():
     assert max(shape[-1] for shape in restorer.pieces[3:]) <= tiling.TILE_SIDE
 
 
+class Hidden(Restorer):
+    """One whose layers tell nobody what they pool."""
+
+    def __init__(self, restorer):
+        super().__init__()
+        self.hidden, self.multiple_of = (restorer,), restorer.multiple_of
+
+    def forward(self, degraded, view=None):
+        return self.hidden[0](degraded, view)
+
+
+def test_what_cannot_share_is_cut_into_larger_tiles():
+    restorer = Relative()
+
+    changed(Hidden(restorer), torch.rand(1, 3, 1000, 1400))
+
+    assert 400 < max(shape[-1] for shape in restorer.pieces) <= 2 * tiling.TILE_SIDE
+    assert {shape[0] for shape in restorer.pieces} == {1}
+
+
 def test_one_tile_sees_itself():
     restorer, photos = Relative(), torch.rand(1, 3, 200, 200)
 
@@ -274,15 +294,6 @@ def test_one_tile_sees_itself():
         changed(restorer, photos, tile)
 
     assert restorer.pieces == [(1, 3, 200, 200)] * 3
-
-
-def test_a_graph_that_runs_elsewhere_shares_nothing():
-    restorer = Relative()
-    restorer.shares_pools = False
-
-    changed(restorer, torch.rand(1, 3, 300, 300), 128)
-
-    assert max(len(shape) and shape[0] for shape in restorer.pieces) == 1
 
 
 @pytest.mark.parametrize("name", ["nafnet", "restormer"])
@@ -297,8 +308,7 @@ def test_a_networks_tiles_are_those_of_the_whole(name):
     photos = torch.rand(1, 3, 384, 384) * torch.linspace(0, 1, 384)
 
     whole, shared = (changed(restorer, photos, tile) for tile in ("off", 192))
-    restorer.shares_pools = False
-    alone = changed(restorer, photos, 192)
+    alone = changed(Hidden(restorer), photos, 192)
 
     # Not equal: zeros beyond the edges of pieces have a share in what is measured.
     assert (shared - whole).square().mean() < 0.5 * (alone - whole).square().mean()

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from dino_ir.contracts import Restorer, View
 from dino_ir.errors import DinoIRError, WeightsError
-from dino_ir.export import piece_graph, write_graph
+from dino_ir.export import no_pools, piece_graph, write_graph
 from dino_ir.formats.decoding import size_of
+from dino_ir.pools import is_measuring_pools, shared_pools
 from dino_ir.trust import wants_full_precision
 
 __all__ = [
@@ -152,19 +153,18 @@ class _InBfloat16(Restorer):
 
 
 class _Exported(Restorer):
-    """Pieces go through the graph one by one; photos are looked at in torch."""
-
-    shares_pools = False
+    """Pieces go through the graph one by one; photos are looked at, and their pools measured, in torch."""
 
     def __init__(self, restorer: Restorer, run: Run) -> None:
         super().__init__()
         self.restorer, self.multiple_of, self.run = restorer, restorer.multiple_of, run
+        self.no_pools = no_pools(restorer)
 
     def look(self, photo: Tensor) -> Tensor | None:
         return self.restorer.look(photo)
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
-        if wants_full_precision():
+        if wants_full_precision() or is_measuring_pools():
             return self.restorer(degraded, view)
         return torch.cat([self._piece(degraded, view, index) for index in range(len(degraded))])
 
@@ -173,6 +173,12 @@ class _Exported(Restorer):
         if view is not None:
             photo = index * len(view.map) // len(degraded)
             inputs |= {"map": view.map[photo : photo + 1], "box": view.box[index : index + 1]}
+        shared = shared_pools()
+        if self.no_pools:
+            inputs["share"] = torch.full((1,), float(shared is not None))
+        for number, values in enumerate(self.no_pools if shared is None else shared):
+            photo = index * len(values) // len(degraded)
+            inputs[f"pools_{number}"] = values[photo : photo + 1]
         arrays = {name: each.detach().contiguous().numpy() for name, each in inputs.items()}
         return torch.from_numpy(self.run(arrays))
 

@@ -233,7 +233,6 @@ class Restorer(Learner):
 
     multiple_of: int  # both sides of the input must divide by this
     works_in_tiles: ClassVar[bool] = True  # False: it must have the whole photo at once
-    shares_pools: ClassVar[bool] = True  # False: what runs are not the layers that mark what they pool
 
     def told(self, truth: Truth) -> "Restorer":
         """What restores the one image that the truth is about; itself, if the truth is of no use to it.

@@ -1,11 +1,8 @@
 """Restorers as ONNX graphs: prior, fusion and network in one, for images of any height and width."""
 
 import json
-import logging
-import warnings
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, redirect_stdout
-from io import StringIO
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,13 +13,20 @@ from dino_ir.contracts import Restorer, View
 from dino_ir.errors import DinoIRError, WeightsError
 from dino_ir.inference import restore
 from dino_ir.ops.filters import triangle_weights
+from dino_ir.pools import Pools
 from dino_ir.published import published
 from dino_ir.restorers.dino_ir import DinoIR
+from dino_ir.tracing import extra_onnx, translate
+from dino_ir.unfinished import unfinished_name
 
-__all__ = ["NEEDED", "check_photo_graph", "describe_graph", "photo_graph", "piece_graph", "write_graph"]
-
-NEEDED = "this needs onnx, onnxscript and onnxruntime: pip install 'dino-ir[onnx]'"
-"""What to say where a package of the extra is missing."""
+__all__ = [
+    "check_photo_graph",
+    "describe_graph",
+    "no_pools",
+    "photo_graph",
+    "piece_graph",
+    "write_graph",
+]
 
 TOLERANCE = 1e-4
 """Largest difference between a graph's result and torch's: 1/40 of a step of 8 bits."""
@@ -45,14 +49,15 @@ def photo_graph(restorer: Restorer) -> Any:
         DinoIRError: the extra `onnx` is missing.
         WeightsError: the restorer is not a network, alone or guided.
     """
-    return _translate(_Photo(_exportable(restorer)), {"photo": torch.rand(1, 3, 203, 301)})
+    return translate(_Photo(_exportable(restorer)), {"photo": torch.rand(1, 3, 203, 301)})
 
 
 def piece_graph(restorer: Restorer) -> Any:
     """One graph for pieces of photos, as `inference.restore` hands them to a restorer.
 
     Its input `degraded` is [1, 3, height, width], both sides multiples of `multiple_of`. A restorer that
-    looks at whole photos also takes `map`, what `look` gives, and `box`, as `View` has them.
+    looks at whole photos also takes `map`, what `look` gives, and `box`, as `View` has them; one that pools,
+    `share`, 1 or 0: whether what it pools is taken from `pools_0`, `pools_1`, ..., or from the piece.
 
     Returns:
         An `onnx.ModelProto`.
@@ -63,12 +68,25 @@ def piece_graph(restorer: Restorer) -> Any:
     """
     restorer = _exportable(restorer)
     degraded = torch.rand(1, 3, 6 * restorer.multiple_of, 8 * restorer.multiple_of)
+    inputs: dict[str, Tensor | list[Tensor]] = {"degraded": degraded}
     with torch.no_grad():
         described = restorer.look(torch.rand(1, 3, 203, 301))
-    if described is None:
-        return _translate(_Piece(restorer), {"degraded": degraded})
-    box = torch.tensor([[0.0, 0.1, 0.5, 0.4]])
-    return _translate(_Piece(restorer), {"degraded": degraded, "map": described, "box": box})
+    if described is not None:
+        inputs |= {"map": described, "box": torch.tensor([[0.0, 0.1, 0.5, 0.4]])}
+    if pools := no_pools(restorer):
+        inputs |= {"share": torch.ones(1), "pools": pools}
+    return translate(_Piece(restorer), inputs)
+
+
+def no_pools(restorer: Restorer) -> list[Tensor]:
+    """Zeros of the shapes that a restorer's layers pool of one piece, for a graph that shares none."""
+    pools = Pools(restorer)
+    with torch.no_grad(), pools.measuring(1):
+        side = 2 * restorer.multiple_of
+        described = restorer.look(torch.zeros(1, 3, side, side))
+        view = None if described is None else View(described, torch.tensor([[0.0, 0.0, 1.0, 1.0]]))
+        restorer(torch.zeros(1, 3, side, side), view)
+    return [torch.zeros_like(values) for values in pools.values]
 
 
 def describe_graph(graph: Any, restorer: Restorer, table: Mapping[str, Any], licence: str) -> None:
@@ -104,7 +122,7 @@ def check_photo_graph(graph: Any, restorer: Restorer) -> float:
     Raises:
         DinoIRError: the extra is missing, or the graph differs from torch by more than `TOLERANCE`.
     """
-    with _extra():
+    with extra_onnx():
         from onnxruntime import InferenceSession
 
     session = InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -135,9 +153,12 @@ def write_graph(graph: Any, path: Path) -> None:
             f"{path} would have more than 2 GiB, which no ONNX file can have: use a smaller prior"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(graph.SerializeToString())
-    partial.replace(path)
+    unfinished = unfinished_name(path)  # of its own for each process that makes this graph
+    try:
+        unfinished.write_bytes(graph.SerializeToString())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 class _Piece(nn.Module):
@@ -147,10 +168,17 @@ class _Piece(nn.Module):
         super().__init__()
         self.restorer = restorer
 
-    def forward(self, degraded: Tensor, map: Tensor | None = None, box: Tensor | None = None) -> Tensor:
-        if map is not None and box is not None:
-            return self.restorer(degraded, View(map, box))
-        return self.restorer(degraded, _own_view(self.restorer, degraded))
+    def forward(
+        self,
+        degraded: Tensor,
+        map: Tensor | None = None,
+        box: Tensor | None = None,
+        share: Tensor | None = None,
+        pools: Sequence[Tensor] = (),
+    ) -> Tensor:
+        view = _own_view(self.restorer, degraded) if map is None or box is None else View(map, box)
+        with nullcontext() if share is None else Pools(self.restorer).mixing(pools, share):
+            return self.restorer(degraded, view)
 
 
 class _Photo(nn.Module):
@@ -232,53 +260,3 @@ def _exportable(restorer: Restorer) -> Restorer:
     if not any(True for _ in restorer.parameters()):
         raise WeightsError(f"{type(restorer).__name__} has learned nothing, so there is no graph of it")
     return restorer
-
-
-@contextmanager
-def _extra() -> Generator[None]:
-    try:
-        yield
-    except ImportError:
-        raise DinoIRError(NEEDED) from None
-
-
-def _translate(module: nn.Module, inputs: Mapping[str, Tensor]) -> Any:
-    """Trace a module with these inputs, and say it in ONNX; the sides of images and maps stay open."""
-    with _extra():
-        import onnx
-        import onnxscript  # noqa: F401  # pyright: ignore[reportUnusedImport] torch uses it
-    dynamic = torch.export.Dim.DYNAMIC
-    shapes = {name: {2: dynamic, 3: dynamic} if each.ndim == 4 else None for name, each in inputs.items()}
-    with torch.no_grad(), _quietly():
-        program = torch.export.export(
-            module.eval(),
-            (),
-            dict(inputs),
-            dynamic_shapes=shapes,
-            prefer_deferred_runtime_asserts_over_guards=True,  # either side of an `if` on a size is right
-        )
-        graph = torch.onnx.export(program, dynamo=True, output_names=["restored"], verbose=False)
-    assert graph is not None
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model_proto)
-    del model.graph.value_info[:]
-    for value in [*model.graph.input, *model.graph.output]:
-        dims = value.type.tensor_type.shape.dim
-        for dim, name in zip(dims[2:], ("height", "width")):
-            dim.dim_param = name if value.name != "map" else f"map_{name}"
-    model.producer_name = "dino-ir"
-    return model
-
-
-@contextmanager
-def _quietly() -> Generator[None]:
-    """Torch's exporter reports on stdout and through warnings what a user cannot act on."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

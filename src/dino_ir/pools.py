@@ -1,11 +1,29 @@
 """What layers pool over all they see, and how the tiles of a photo share it."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["Pooled", "Pools"]
+__all__ = ["Pooled", "Pools", "is_measuring_pools", "shared_pools"]
+
+_measuring: ContextVar[bool] = ContextVar("measuring_pools", default=False)
+_shared: ContextVar[Sequence[Tensor] | None] = ContextVar("shared_pools", default=None)
+
+
+def is_measuring_pools() -> bool:
+    """Whether `Pools.measuring` waits for layers to mark what they pool."""
+    return _measuring.get()
+
+
+def shared_pools() -> Sequence[Tensor] | None:
+    """What the layers that mark what they pool are given just now, in their order, [P, ...] each.
+
+    For programs that run such layers elsewhere; None where each pools for itself.
+    """
+    return _shared.get()
 
 
 class Pooled(nn.Module):
@@ -24,11 +42,14 @@ class Pools:
 
     Args:
         restorer: whose layers mark what they pool.
+
+    Attributes:
+        values: what was measured, in the order in which a forward pass makes it, [P, ...] each.
     """
 
     def __init__(self, restorer: nn.Module) -> None:
         self._marks = [part for part in restorer.modules() if isinstance(part, Pooled)]
-        self._values: list[Tensor] = []  # in the order in which a forward pass makes them, [P, ...] each
+        self.values: list[Tensor] = []
 
     def __bool__(self) -> bool:
         """Whether there is anything to share."""
@@ -40,27 +61,36 @@ class Pools:
 
         The pieces see those means themselves, layer by layer, as pieces of one image would.
         """
-        self._values = []
+        self.values = []
 
         def measure(pooled: Tensor) -> Tensor:
-            self._values.append(pooled.unflatten(0, (photos, -1)).mean(dim=1))
-            return self._values[-1]
+            self.values.append(pooled.unflatten(0, (photos, -1)).mean(dim=1))
+            return _repeated(self.values[-1], pooled)
 
-        with self._replacing(measure):
+        with _set(_measuring, True), self._replacing(measure):
             yield
 
     @contextmanager
     def sharing(self) -> Generator[None]:
         """Within, one pass over pieces of the photos sees what was measured."""
-        values = iter(self._values)
-        with self._replacing(lambda _: next(values)):
+        values = iter(self.values)
+        with _set(_shared, self.values), self._replacing(lambda pooled: _repeated(next(values), pooled)):
+            yield
+
+    @contextmanager
+    def mixing(self, values: Sequence[Tensor], share: Tensor) -> Generator[None]:
+        """Within, one pass over a piece sees given values, for a share of 1, or its own, for a share of 0.
+
+        For graphs, which cannot be told which of the two by anything but a number.
+        """
+        given = iter(values)
+        with self._replacing(lambda pooled: pooled + (next(given) - pooled) * share):
             yield
 
     @contextmanager
     def _replacing(self, value: Callable[[Tensor], Tensor]) -> Generator[None]:
         def replace(_mark: nn.Module, _inputs: object, pooled: Tensor) -> Tensor:
-            mean = value(pooled)
-            return mean.to(pooled).repeat_interleave(len(pooled) // len(mean), dim=0)
+            return value(pooled)
 
         hooks = [mark.register_forward_hook(replace) for mark in self._marks]
         try:
@@ -68,3 +98,17 @@ class Pools:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+@contextmanager
+def _set(variable: ContextVar[Any], value: Any) -> Generator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def _repeated(values: Tensor, like: Tensor) -> Tensor:
+    """The value of each photo for each of its pieces."""
+    return values.to(like).repeat_interleave(len(like) // len(values), dim=0)

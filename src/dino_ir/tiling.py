@@ -33,10 +33,12 @@ WHOLE_SIDE = 768
 """With `tile="auto"`, photos of up to WHOLE_SIDE x WHOLE_SIDE pixels are restored whole, if memory allows."""
 
 TILE_SIDE = 256
-"""Side of the tiles of larger ones: what a network needs for more no longer fits a processor's caches."""
+"""Side of the tiles of larger ones: what a network needs for more no longer fits a processor's caches.
+Twice that for restorers that do not mark what they pool: their tiles differ the more, the less each sees."""
 
 OVERLAP = 32
-"""Pixels that neighbouring tiles share, at most half of a tile, and are blended over (docs/size.md)."""
+"""Pixels that neighbouring tiles share and are blended over (docs/size.md); an eighth of larger tiles,
+at most half of small ones."""
 
 LOOK_PIXELS = 1_000_000
 """A restorer looks at a photo of more pixels shrunk to so many: priors want fewer still."""
@@ -45,7 +47,7 @@ Report = Callable[[int, int], None]
 """Told after each tile how many are done, and how many there are."""
 
 _SMALLEST = 64  # side of a tile: below, a network sees too little
-_SIDES = (TILE_SIDE, 192, 128, 96, _SMALLEST)
+_SIDES = (2 * TILE_SIDE, 384, TILE_SIDE, 192, 128, 96, _SMALLEST)
 _PIECE = (
     192  # side of the pieces on which a network's pools are measured: as many as WHOLE_SIDE squared holds
 )
@@ -125,7 +127,7 @@ def _parts(
 ) -> Iterator[tuple[int, int, Tensor]]:
     (height, width), multiple = source.size, restorer.multiple_of
     done, side = 0, _up(side, multiple)
-    overlap = min(OVERLAP, side // 2) // multiple * multiple
+    overlap = min(max(OVERLAP, side // 8), side // 2) // multiple * multiple
     tiles = cut_tiles((_up(height, multiple), _up(width, multiple)), side, overlap, multiple)
 
     def work(tile: Tile) -> Tensor:
@@ -152,7 +154,7 @@ def _measured(
         side: of the tiles.
         at_once: pixels of a photo that the pieces may have together; too few tell too little.
     """
-    pools = Pools(restorer) if restorer.shares_pools else None
+    pools = Pools(restorer)
     if not pools or max(source.size) <= side or at_once < 4 * _PIECE**2:
         return None
     size = tuple(_up(length, restorer.multiple_of) for length in source.size)
@@ -227,13 +229,15 @@ def _sides(
     if not isinstance(tile, str):
         return int(tile), WHOLE_SIDE**2
     whole = math.prod(size) <= WHOLE_SIDE**2
+    largest = TILE_SIDE if Pools(restorer) else 2 * TILE_SIDE
     room = _room(device_of(restorer), memory)
     if room is None or math.prod(size) <= _SMALLEST**2:
-        return (max(size) if whole else TILE_SIDE), WHOLE_SIDE**2
+        return (max(size) if whole else largest), WHOLE_SIDE**2
     fixed, by_pixel = _appetite(restorer, described)
     fixed += 2 * 12 * OVERLAP * size[1]  # two rows of what tiles share
     pixels = 0
-    for side in (max(size), *_SIDES) if whole else _SIDES:
+    sides = [side for side in _SIDES if side <= largest]
+    for side in [max(size), *sides] if whole else sides:
         pixels = math.prod(min(side, length) for length in size)
         if fixed + by_pixel * pixels <= room:
             return side, min(WHOLE_SIDE**2, (room - fixed) / max(by_pixel, 1e-9))

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from dino_ir import export as exporting
+from dino_ir import tracing
 
 pytest.importorskip("onnxscript")
 onnx = pytest.importorskip("onnx")
@@ -54,4 +55,4 @@ def test_without_the_extra_it_says_what_to_install(call, weights, monkeypatch):
     code, output = call("export", weights, "-o", "a.onnx")
 
     assert code == 2
-    assert output == f"dino-ir: {exporting.NEEDED}\n"
+    assert output == f"dino-ir: {tracing.NEEDED}\n"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dino_ir import backends
-from dino_ir.backends import choose_backend, count_pixels, use_backend
+from dino_ir import backends, tiling
+from dino_ir.backends import choose_backend, count_pixels, find_precision, forget_sizes, use_backend
 from dino_ir.catalog import build
 from dino_ir.errors import DinoIRError, WeightsError
 from dino_ir.files.images import Photo, write_photo
@@ -42,7 +42,8 @@ def cache(tmp_path_factory):
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)
-def test_ten_sizes_in_tiles_are_restored_alike(restorer, cache, backend):
+def test_ten_sizes_in_tiles_are_restored_alike(restorer, cache, backend, monkeypatch):
+    monkeypatch.setattr(tiling, "_PIECE", 8)  # so that most share what they pool
     pytest.importorskip(PROGRAMS[backend])
     pytest.importorskip("onnxscript")
     fast = use_backend(restorer, backend, exact=True)
@@ -68,6 +69,20 @@ def test_a_size_that_comes_often_gives_the_same(restorer, cache):
     torch.testing.assert_close(restored, restore(restorer, photo, tile=32), rtol=0, atol=1e-5)
     restore(fast, photo[:, :40])
     assert fast.run.fixed is None
+
+
+def test_sizes_that_came_before_can_be_forgotten(restorer, cache):
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    fast, photo = use_backend(restorer, "openvino", exact=True), torch.rand(3, 160, 160)
+    first = restore(fast, photo, tile=32)
+    assert fast.run.fixed is not None
+
+    forget_sizes(fast)
+
+    assert (fast.run.fixed, fast.run.count) == (None, 0)
+    assert torch.equal(restore(fast, photo, tile=32), first)
+    forget_sizes(restorer)  # which remembers none
 
 
 def test_a_graph_is_made_once_for_a_restorer_and_again_for_another(restorer, cache, monkeypatch):
@@ -107,6 +122,24 @@ def test_bfloat16_is_used_only_where_the_processor_has_it(restorer, monkeypatch)
 
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert use_backend(restorer, "torch") is restorer
+
+
+@pytest.mark.parametrize(
+    ("backend", "exact", "device", "expected"),
+    [
+        ("torch", False, "cpu", "bfloat16"),
+        ("openvino", False, "cpu", "bfloat16"),
+        ("onnx", False, "cpu", "float32"),
+        ("torch", True, "cpu", "float32"),
+        ("torch", False, "cuda", "float32"),
+    ],
+)
+def test_it_is_told_what_numbers_are_computed_in(monkeypatch, backend, exact, device, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    assert find_precision(backend, exact, device) == expected
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    assert find_precision(backend, exact, device) == "float32"
 
 
 @pytest.mark.parametrize(("pixels", "is_made", "expected"), [

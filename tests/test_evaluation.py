@@ -7,7 +7,7 @@ import torch
 from dino_ir.benchmark import Benchmark
 from dino_ir.contracts import Pair
 from dino_ir.degradations.gaussian_noise import GaussianNoise
-from dino_ir.evaluation import METRICS, Row, as_markdown, compare, evaluate, interval, mean
+from dino_ir.evaluation import METRICS, Row, as_markdown, compare, evaluate, interval, mean, score_image
 from dino_ir.metrics.psnr import PSNR
 from dino_ir.metrics.ssim import SSIM
 from dino_ir.protocol import Protocol, read_protocol
@@ -114,6 +114,15 @@ def test_a_restorer_that_does_not_work_in_tiles_gets_the_whole_photo(monkeypatch
 
 def test_only_the_images_asked_for_are_scored():
     assert [row.image for row in evaluate(Identity(), DARKENED, METRICS, indices=[1])] == ["photo1"]
+
+
+def test_an_image_is_scored_with_its_pictures():
+    row, degraded, restored, clean = score_image(Identity(), DARKENED, 1)
+
+    (expected,) = evaluate(Identity(), DARKENED, indices=[1])
+    assert (row.image, row.scores) == (expected.image, expected.scores)
+    torch.testing.assert_close((degraded, clean), DARKENED.images(1)[1:])
+    torch.testing.assert_close(restored, degraded, rtol=0, atol=0.5 / 255)  # rounded, as it was scored
 
 
 def test_a_row_has_the_time_and_the_memory_that_restoring_took():

@@ -135,7 +135,7 @@ def test_metadata_says_what_it_is_and_whose(guided, graph, tmp_path):
     assert notes["licence"] == "CC0-1.0; prior dinov2_vits14: Apache-2.0"
     assert notes["multiple_of"].startswith("2,")
     assert "0 to 1" in notes["photo"]
-    assert list(tmp_path.rglob("*.partial")) == []
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.onnx"]
 
 
 def test_what_has_learned_nothing_has_no_graph():

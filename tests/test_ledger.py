@@ -51,6 +51,18 @@ def test_only_what_is_still_true_is_kept(tmp_path, identity, pictures, metrics, 
     assert Ledger(tmp_path, "noise", identity).kept(pictures, metrics).keys() == kept
 
 
+def test_what_rows_do_not_say_is_said_for_them_and_no_more(tmp_path):
+    written(tmp_path)
+    unsaid = {"backend": "torch"}
+    ledgers = [Ledger(tmp_path, "noise", IDENTITY | {"backend": name}) for name in ("torch", "onnx")]
+
+    old = [len(ledger.kept(PICTURES, METRICS, unsaid)) for ledger in ledgers]
+    written(tmp_path, IDENTITY | {"backend": "onnx"})
+    new = [len(ledger.kept(PICTURES, METRICS, {"backend": "tpu"})) for ledger in ledgers]
+
+    assert (old, new) == ([2, 0], [0, 2])
+
+
 def test_a_line_that_was_cut_off_is_dropped(tmp_path):
     ledger = written(tmp_path)
     content = ledger.path.read_text()

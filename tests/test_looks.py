@@ -77,7 +77,7 @@ def test_the_page_has_what_was_restored_and_what_lay_there(tmp_path):
     assert (tmp_path / "page.html").read_text().count("<article>") == 2
 
 
-@pytest.mark.parametrize(("option", "place"), [("html", "."), ("compare", "a.png")])
+@pytest.mark.parametrize(("option", "place"), [("html", "."), ("html", "b.jpg"), ("compare", "a.png")])
 def test_a_wrong_place_is_said_before_work(tmp_path, option, place):
     make(tmp_path, "a.png")
 

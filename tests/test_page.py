@@ -15,7 +15,7 @@ from dino_ir.errors import DataError
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.files.previews import read_preview
 from dino_ir.formats import vips
-from dino_ir.page import Entry, write_page
+from dino_ir.page import Entry, check_place, make_preview, open_page, write_page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 in_a_browser = [
@@ -150,9 +150,67 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(page
     assert os.listdir(page.parent) == ["page.html"]
 
 
-def test_a_folder_in_its_place_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is a folder"):
-        write_page(tmp_path, "Photos", [])
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("", r"is a folder; name a file for the page, such as .*/page\.html"),
+        ("photo.png", r"does not end in \.html; name a file for the page"),
+        ("page", r"does not end in \.html"),
+        ("mine.html", "is there already and is no page of ours; choose another name"),
+        ("mine.html/page.html", r"mine\.html is a file, so .*page\.html cannot lie in it"),
+    ],
+)
+def test_a_wrong_place_is_refused_and_left_as_it_is(tmp_path, place, said):
+    (tmp_path / "photo.png").write_text("pixels")
+    (tmp_path / "mine.html").write_text("<!DOCTYPE html><title>mine</title>")
+
+    with pytest.raises(DataError, match=said):
+        write_page(tmp_path / place, "Photos", [])
+
+    assert sorted(os.listdir(tmp_path)) == ["mine.html", "photo.png"]
+    assert (tmp_path / "photo.png").read_text() == "pixels"
+
+
+def test_a_page_is_replaced_by_a_page(page):
+    write_page(page, "Photos", [entry("old")])
+
+    check_place(page)
+    write_page(page, "Photos", [entry("new")])
+
+    assert names(page) == ["new"]
+
+
+def test_ranks_come_one_after_the_other_and_are_said_where_they_occur(page):
+    def write(*entries):
+        with open_page(page, "Photos", ranks=["by gain", "by PSNR"]) as add:
+            for each in entries:
+                add(each)
+
+    write(entry("b", 40.0, rank=1), entry("none"), entry("a", 50.0), entry("c", 60.0, rank=1))
+    assert names(page) == ["a", "b", "c", "none"]
+    assert "4 photos, worst first by gain, then by PSNR." in page.read_text()
+
+    write(entry("b", 40.0, rank=1))
+    assert "1 photo, worst first by PSNR." in page.read_text()
+
+
+def test_previews_that_were_made_before_are_taken_as_they_are(page):
+    made = [make_preview(flat(colour, 50, 200), side=100) for colour in COLOURS.values()]
+
+    write_page(page, "Photos", [Entry("one", *made)])
+
+    found = re.findall(r"base64,([^\"]+)", page.read_text())
+    assert [base64.b64decode(data) for data in found] == made
+    assert "--width: 100; --height: 25" in page.read_text()
+
+
+def test_a_photo_tells_its_group_and_without_one_nothing(page):
+    write_page(page, "Photos", [entry(group='"rain" & fog', caption="PSNR 30"), entry("two", caption="no")])
+
+    text = page.read_text()
+    assert '<article data-group="&quot;rain&quot; &amp; fog">' in text
+    assert "<p>&quot;rain&quot; &amp; fog</p><p>PSNR 30</p>" in text
+    assert "<h2>two</h2><p>no</p>" in text
 
 
 def test_a_file_that_is_no_picture_is_said_and_the_rest_is_shown(tmp_path):
@@ -260,10 +318,41 @@ class TestInABrowser:
             "others": 0,
         }
 
+    def test_one_group_can_be_shown_alone(self, page):
+        broken = page.with_name("broken.png")
+        broken.write_text("no picture")
+        groups = [entry("a", 3.0, group="rain"), entry("b", 1.0, group="haze"), entry("c", 2.0, group="rain")]
+
+        write_page(page, "Photos", [*groups, entry("d", restored=broken, group="haze")])
+        found = opened(
+            page,
+            "const select = document.querySelector('select');"
+            "const shown = () => [...document.querySelectorAll('article')]"
+            ".filter((card) => card.offsetHeight > 0).map((card) => card.querySelector('h2').textContent);"
+            "found.choices = [...select.options].map((each) => each.textContent); found.first = shown();"
+            "const choose = (index) => { select.selectedIndex = index;"
+            " select.dispatchEvent(new Event('change')); return shown(); };"
+            "found.haze = choose(1); found.rain = choose(2); found.all = choose(0)",
+        )
+
+        assert found == {
+            "choices": ["all (4)", "haze (2)", "rain (2)"],
+            "first": ["b", "c", "a", "d"],
+            "haze": ["b", "d"],
+            "rain": ["c", "a"],
+            "all": ["b", "c", "a", "d"],
+        }
+
+    def test_a_page_of_one_group_has_nothing_to_choose(self, page):
+        write_page(page, "Photos", [entry(group="rain"), entry("two", group="rain")])
+
+        assert opened(page, "found.choices = document.querySelectorAll('select').length") == {"choices": 0}
+
     def test_nothing_is_wider_than_a_phone(self, page):
         long = "a_very_long_name_" * 20
 
-        write_page(page, long, [entry(long, caption=long, degraded=flat((0, 0, 0), 40, 900))])
+        wide = entry(long, caption=long, degraded=flat((0, 0, 0), 40, 900), group=long)
+        write_page(page, long, [wide, entry("two", group="rain")])
         found = opened(page, "found.width = document.documentElement.scrollWidth - innerWidth", "360,640")
 
         assert found["width"] <= 0

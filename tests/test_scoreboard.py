@@ -90,6 +90,15 @@ def test_the_text_is_our_table_and_what_is_reported():
     assert len(reported) == 2  # its heading and its table
 
 
+def test_what_ran_the_restorer_is_said_where_it_is_not_as_ever():
+    scores = Scores({"bsd68_noise25": BSD68}, {"bsd68_noise25": ROWS}, {}, {}, "onnx in float32")
+
+    text = as_text(scores, "mine")
+
+    assert "\n\nRun by onnx in float32.\n\n**BSD68**" in text
+    assert line_of(text, r"**mine, onnx in float32**")
+
+
 def test_what_was_left_out_is_said_once_for_each_reason():
     scores = Scores(
         {}, {}, {"a": "https://x", "b": "https://y", "c": "https://x"}, {"d": "no blur", "e": "no blur"}

@@ -1,18 +1,20 @@
 """Benchmarks are scored once, whatever the number of processes and however often one stops."""
 
 import json
-import os
+import re
 from dataclasses import replace
 
 import pytest
+import pyvips
 import torch
 
 from dino_ir import scoring
 from dino_ir.catalog import build
 from dino_ir.errors import DataError, DinoIRError, RecipeError, WeightsError
-from dino_ir.files.images import Photo, write_photo
+from dino_ir.files.images import Photo, read_rgb, write_photo
 from dino_ir.files.weights import write_weights
-from dino_ir.scoring import Job, Subject, score, score_benchmarks, workers
+from dino_ir.scoring import Job, Subject, score, score_benchmarks
+from dino_ir.workforce import workers
 
 BENCHMARK = """
 title = "Four photos"
@@ -51,9 +53,9 @@ def calls(monkeypatch):
     seen = []
     original = scoring._score_one
 
-    def counted(job, index):
+    def counted(job, is_shown, index):
         seen.append(index)
-        return original(job, index)
+        return original(job, is_shown, index)
 
     monkeypatch.setattr(scoring, "_score_one", counted)
     return seen
@@ -157,6 +159,156 @@ def test_progress_is_told_after_each_row(job, tmp_path):
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
+# --- pictures ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_photo_is_shown_with_its_row_and_three_pictures(job, pool, processes):
+    shown = []
+
+    rows = score(job, pool if processes == 2 else None, show=lambda row, shot: shown.append((row, shot)))
+
+    assert [row for row, _shot in shown] == rows
+    for number, (row, shot) in enumerate(shown):
+        degraded, _restored, clean = (pyvips.Image.new_from_buffer(each, "") for each in shot.pictures)
+        true = read_rgb(job.data / f"photos/{number}.png").movedim(0, 2).numpy().astype(float)
+        assert shot.row is row
+        assert (clean.width, clean.height) == (degraded.width, degraded.height) == (23, 21)
+        assert abs(clean.numpy() - true).mean() < 12
+        assert abs(degraded.numpy() - true).mean() > 15  # noise of sigma 25
+
+
+def test_rows_that_are_kept_stay_though_their_photos_are_restored_again(job, calls, tmp_path):
+    score(job, folder=tmp_path / "out")
+    path = tmp_path / "out/four.jsonl"
+    lines = path.read_text().splitlines()
+    kept = [re.sub(r'"psnr": [\d.]+', '"psnr": 99.0', line) for line in lines[:3]]
+    path.write_text("\n".join(kept) + "\n")
+    calls.clear()
+    shown, seen = [], []
+
+    rows = score(
+        job,
+        folder=tmp_path / "out",
+        saw=lambda *numbers: seen.append(numbers),
+        show=lambda row, shot: shown.append((row.scores["psnr"], shot.row.scores["psnr"])),
+    )
+
+    assert calls == [0, 1, 2, 3]
+    assert seen == [(number, 4) for number in range(5)]
+    assert [row.scores["psnr"] == 99 for row in rows] == [True, True, True, False]
+    assert [row == 99 for row, _now in shown] == [True, True, True, False]
+    assert all(now < 40 for _row, now in shown)
+    assert path.read_text().splitlines()[:3] == kept
+
+
+def test_without_anyone_to_show_it_to_no_picture_is_made(job, monkeypatch):
+    monkeypatch.setattr(scoring, "make_preview", lambda _picture: pytest.fail("made"))
+
+    assert len(score(job)) == 4
+    with pytest.raises(pytest.fail.Exception, match="made"):
+        score(job, show=lambda _row, _shot: None)
+
+
+def test_what_is_shown_of_several_has_the_title_and_the_name(job):
+    shown = []
+
+    score_benchmarks(
+        [job.benchmark],
+        replace(job, limit=1),
+        show=lambda title, row, _shot: shown.append((title, row.image)),
+    )
+
+    assert shown == [("Four photos (four)", "0")]
+
+
+# --- programs ---------------------------------------------------------------------------------
+
+
+def by(job, backend, exact=False):
+    return replace(job, subject=replace(job.subject, backend=backend, exact=exact))
+
+
+def test_by_default_it_is_torch_in_float32_and_older_rows_were_too(job, calls, tmp_path):
+    score(job, folder=tmp_path / "out")
+    path = tmp_path / "out/four.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert {(line.pop("backend"), line.pop("precision")) for line in lines} == {("torch", "float32")}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    calls.clear()
+
+    score(by(job, "torch", exact=True), folder=tmp_path / "out")
+
+    assert calls == []
+    assert "bfloat16" not in (tmp_path / "out/four.csv").read_text()
+
+
+def test_rows_of_another_program_or_precision_are_not_taken_for_ones_own(job, calls, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    exact = score(job, folder=tmp_path / "out")
+    calls.clear()
+
+    near = score(by(job, "torch"), folder=tmp_path / "out")
+    score(by(job, "torch"), folder=tmp_path / "out")
+
+    assert calls == [0, 1, 2, 3]
+    assert scores(near) != scores(exact)
+    assert [row.scores["psnr"] for row in near] == pytest.approx([r.scores["psnr"] for r in exact], abs=0.5)
+    lines = [json.loads(line) for line in (tmp_path / "out/four.jsonl").read_text().splitlines()]
+    assert {(line["backend"], line["precision"]) for line in lines} == {("torch", "bfloat16")}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_programs_score_alike_on_any_number_of_processes(job, cache, tmp_path, backend, package):
+    pytest.importorskip(package)
+    exact = replace(by(job, backend, exact=True), tile=8, protocol="reside")  # which rounds nothing
+    torch.set_num_threads(2)
+    try:
+        alone = score_benchmarks([job.benchmark], exact, 1, tmp_path / "out")
+        shared = score_benchmarks([job.benchmark], exact, 2)
+    finally:
+        torch.set_num_threads(1)
+
+    assert scores(alone.rows["four"]) == scores(shared.rows["four"])
+    if backend == "openvino":  # which began to count sizes anew with each photo of 25 tiles
+        assert scoring._restorer(exact.subject).run.count == 25
+    for row, other in zip(alone.rows["four"], score(replace(job, tile=8, protocol="reside"))):
+        assert row.scores == pytest.approx(other.scores, abs=1e-3)
+    assert alone.program == f"{backend} in float32"
+    line = json.loads((tmp_path / "out/four.jsonl").read_text().splitlines()[0])
+    assert (line["backend"], line["precision"]) == (backend, "float32")
+
+
+def test_auto_is_chosen_once_by_the_pixels_there_are_and_rows_name_the_choice(job, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(scoring, "choose_backend", lambda _restorer, pixels: asked.append(pixels) or "torch")
+
+    score_benchmarks([job.benchmark], replace(by(job, "auto", exact=True), limit=3), 1, tmp_path / "out")
+
+    assert asked == [3 * 21 * 23]
+    assert '"backend": "torch"' in (tmp_path / "out/four_first3.jsonl").read_text()
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_what_has_no_weights_is_run_by_torch_in_float32(job, tmp_path, backend):
+    job = replace(job, subject=Subject(restorer="identity", backend=backend, exact=False))
+
+    found = score_benchmarks([job.benchmark], job, 1, tmp_path / "out")
+
+    assert found.program == ""
+    assert '"backend": "torch", "precision": "float32"' in (tmp_path / "out/four.jsonl").read_text()
+
+
+# --- restorers --------------------------------------------------------------------------------
+
+
 def test_a_restorers_digest_is_of_its_table_and_of_the_files_it_names(tmp_path):
     file = tmp_path / "net.pth"
     file.write_bytes(b"1")
@@ -206,16 +358,13 @@ def test_of_all_those_are_scored_that_are_here_and_can_be(tmp_path):
         ({"data": "nowhere"}, DataError),
         ({"protocol": "matlab"}, RecipeError),
         ({"metrics": ("psnr", "beauty")}, RecipeError),
+        ({"subject": Subject(restorer="identity", backend="onnx")}, DinoIRError),
+        ({"subject": Subject("default", backend="tpu")}, DinoIRError),
     ],
 )
 def test_what_is_wrong_is_said(job, changes, problem):
     with pytest.raises(problem):
         score_benchmarks([job.benchmark], replace(job, **changes))
-
-
-def test_a_process_that_died_is_said_so():
-    with pytest.raises(DinoIRError, match="fewer workers"), workers(2) as pool:
-        pool.submit(os._exit, 1).result()
 
 
 def test_what_goes_wrong_in_another_process_is_said(job, pool):

@@ -240,31 +240,40 @@ class Relative(Restorer):
         return once + self.pooled(once.mean(dim=(2, 3), keepdim=True))
 
 
-def test_tiles_share_what_is_pooled_over_the_photo():
-    photos = torch.rand(2, 3, 384, 576) ** torch.linspace(
-        0.2, 5, 576
+def test_tiles_share_what_is_pooled_over_a_sample_of_the_photo():
+    photos = torch.rand(1, 3, 1000, 1400) ** torch.linspace(
+        0.2, 5, 1400
     )  # bright at the left, dark at the right
-    restorer = Relative()
-
-    change = changed(restorer, photos, 128)
-
-    # Pieces of 192 cover this photo: a mean m is added, then that of what came, which is 2 m.
-    expected = (3 * photos.mean(dim=(2, 3), keepdim=True)).expand_as(photos)
-    torch.testing.assert_close(change, expected, atol=1e-5, rtol=0)
-    assert restorer.pieces[0] == (12, 3, 192, 192)
-
-
-def test_pieces_of_a_large_photo_stand_for_all_of_it():
-    photos = torch.rand(1, 3, 1000, 1400) ** torch.linspace(0.2, 5, 1400)
     restorer = Relative()
 
     change = changed(restorer, photos)
 
-    torch.testing.assert_close(
-        change, (3 * photos.mean(dim=(2, 3), keepdim=True)).expand_as(photos), atol=0.05, rtol=0
-    )
+    # A mean m is added, then that of what came, which is 2 m; 42 % of the photo tell it nearly.
+    expected = (3 * photos.mean(dim=(2, 3), keepdim=True)).expand_as(photos)
+    torch.testing.assert_close(change, expected, atol=0.05, rtol=0)
     assert restorer.pieces[2] == (15, 3, 192, 192)  # the first two find what it takes
     assert max(shape[-1] for shape in restorer.pieces[3:]) <= tiling.TILE_SIDE
+
+
+def test_photos_of_one_batch_share_nothing_with_each_other(monkeypatch):
+    monkeypatch.setattr(tiling, "_PIECE", 16)
+    photos = torch.rand(2, 3, 96, 128) * torch.tensor([0.1, 1]).view(2, 1, 1, 1)
+
+    change = changed(Relative(), photos, 32)
+
+    torch.testing.assert_close(
+        change, (3 * photos.mean(dim=(2, 3), keepdim=True)).expand_as(photos), atol=0, rtol=0.05
+    )
+    torch.testing.assert_close(change[1:], changed(Relative(), photos[1:], 32), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("size", "tile"), [((500, 560), 256), ((90, 400), 64)])
+def test_too_small_a_sample_is_not_taken(size, tile):
+    restorer = Relative()
+
+    changed(restorer, torch.rand(1, 3, *size), tile)
+
+    assert {shape[0] for shape in restorer.pieces} == {1}
 
 
 class Hidden(Restorer):
@@ -297,8 +306,9 @@ def test_one_tile_sees_itself():
 
 
 @pytest.mark.parametrize("name", ["nafnet", "restormer"])
-def test_a_networks_tiles_are_those_of_the_whole(name):
+def test_a_networks_tiles_are_those_of_the_whole(name, monkeypatch):
     """A photo that is dark on one side and noisy on the other, in tiles that see one side or the other."""
+    monkeypatch.setattr(tiling, "_PIECE", 96)
     torch.manual_seed(0)
     network = build("networks", {"name": name, **find("networks", name).tiny}).eval()
     with torch.no_grad():

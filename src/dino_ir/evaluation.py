@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,12 +21,14 @@ from dino_ir.protocol import OURS, Protocol
 __all__ = [
     "METRICS",
     "Row",
+    "Scored",
     "as_markdown",
     "compare",
     "evaluate",
     "interval",
     "mean",
     "restore_and_score",
+    "score_image",
 ]
 
 METRICS: Mapping[str, Metric] = MappingProxyType(OURS.metrics())
@@ -50,6 +53,15 @@ class Row:
     memory: int | None = None
 
 
+class Scored(NamedTuple):
+    """One image of a benchmark, [3, H, W] in [0, 1], and its row."""
+
+    row: Row
+    degraded: Tensor
+    restored: Tensor  # as it was scored
+    clean: Tensor
+
+
 def evaluate(
     restorer: Restorer,
     benchmark: Benchmark,
@@ -66,12 +78,23 @@ def evaluate(
         tile: as in `inference.restore`; a restorer that does not work in tiles gets the whole photo.
         indices: of the images; None takes all.
     """
-    metrics = benchmark.protocol.metrics() if metrics is None else metrics
     for index in range(len(benchmark.dataset)) if indices is None else indices:
-        name, degraded, clean = benchmark.images(index)
-        told = restorer.told(Truth(clean, benchmark.damage(index)))
-        row, _ = restore_and_score(told, name, degraded, clean, metrics, tile, benchmark.protocol)
-        yield replace(row, is_told=told is not restorer)
+        yield score_image(restorer, benchmark, index, metrics, tile).row
+
+
+def score_image(
+    restorer: Restorer,
+    benchmark: Benchmark,
+    index: int,
+    metrics: Mapping[str, Metric] | None = None,
+    tile: int | str = "auto",
+) -> Scored:
+    """Restore and score image `index` of a benchmark, as `evaluate` does, and keep its pictures."""
+    metrics = benchmark.protocol.metrics() if metrics is None else metrics
+    name, degraded, clean = benchmark.images(index)
+    told = restorer.told(Truth(clean, benchmark.damage(index)))
+    row, restored = restore_and_score(told, name, degraded, clean, metrics, tile, benchmark.protocol)
+    return Scored(replace(row, is_told=told is not restorer), degraded, restored, clean)
 
 
 def restore_and_score(

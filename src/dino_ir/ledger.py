@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dino_ir.evaluation import Row
@@ -33,18 +34,24 @@ class Ledger:
         self.path, self.table = folder / f"{name}.jsonl", folder / f"{name}.csv"
         self.identity, self.about = dict(identity), dict(about or {})
 
-    def kept(self, pictures: Sequence[str], metrics: Sequence[str]) -> dict[int, Row]:
+    def kept(
+        self,
+        pictures: Sequence[str],
+        metrics: Sequence[str],
+        unsaid: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[int, Row]:
         """The rows of an earlier run that are still true, by index.
 
         Args:
             pictures: digests of the images as they are now.
             metrics: that a row must have.
+            unsaid: what holds for rows that say nothing of it, for they were written before it was said.
         """
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
         rows: dict[int, Row] = {}
         for line in filter(None, map(_parse, lines)):
             index = line.get("index", -1)
-            is_same = self.identity.items() <= line.items() and index in range(len(pictures))
+            is_same = self.identity.items() <= {**unsaid, **line}.items() and index in range(len(pictures))
             if is_same and line.get("picture") == pictures[index] and set(metrics) <= line.keys():
                 rows[index] = _row(line, metrics)
         return rows

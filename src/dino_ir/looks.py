@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from dino_ir.errors import DataError, ImageError
-from dino_ir.page import Entry, write_page
+from dino_ir.page import Entry, check_place, write_page
 from dino_ir.places import Job
 from dino_ir.restoration import Result
 from dino_ir.side_by_side import write_side_by_side
@@ -48,14 +48,14 @@ def write_looks(
         done: photos that an earlier run restored, for the page.
 
     Raises:
-        DataError: `compare` is a file, or `html` a folder.
+        DataError: `compare` is a file, or `html` no place for a page, as in `page.check_place`.
     """
     if compare is not None:
         _make(compare)
     if records is not None:
         _make(records.parent)
-    if html is not None and html.is_dir():
-        raise DataError(f"{html} is a folder; name a file for the page, such as {html / 'page.html'}")
+    if html is not None:
+        check_place(html)
     shown = [Result(job.photo, job.result, "restored") for job in done]
     taken = set[str]()
     with nullcontext() if records is None else records.open("ab", buffering=0) as file:

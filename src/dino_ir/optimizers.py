@@ -70,7 +70,7 @@ class Muon(torch.optim.Optimizer):
             learning = [p for p in group["params"] if p.grad is not None]
             for shape, alike in groupby(sorted(learning, key=_shape), key=_shape):
                 kernels = list(alike)
-                steps = orthogonalised(torch.stack([self._momentum(p, group["momentum"]) for p in kernels]))
+                steps = _orthogonalised(torch.stack([self._momentum(p, group["momentum"]) for p in kernels]))
                 length = group["lr"] * STEP * max(shape) ** 0.5
                 for kernel, step in zip(kernels, steps):
                     kernel.mul_(1 - group["lr"] * group["weight_decay"])
@@ -86,7 +86,7 @@ class Muon(torch.optim.Optimizer):
         return kernel.grad.lerp(mean, momentum).reshape(_shape(kernel))
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
+def _orthogonalised(matrices: Tensor) -> Tensor:
     """Matrices of the same directions whose lengths are all near 1, [N, R, C] as given.
 
     Five steps of a polynomial iteration in bfloat16: singular values of 0.005 to 1 times the Frobenius norm

@@ -77,17 +77,19 @@ def _scores(scores: Mapping[str, float]) -> list[str]:
 
 
 def as_text(scores: Scores, restorer: str) -> str:
-    """The Markdown of several benchmarks: our table, and below it what is reported on each."""
+    """The Markdown of several benchmarks: our table, what ran the restorer, and what is reported on each."""
     benchmarks = scores.benchmarks.values()
     table = as_markdown(
         {benchmark.title: rows for benchmark, rows in zip(benchmarks, scores.rows.values())},
         {benchmark.title: benchmark.protocol for benchmark in benchmarks},
     )
+    run = f"Run by {scores.program}." if scores.program else ""
+    title = f"{restorer}, {scores.program}" if scores.program else restorer
     reported = (
-        beside_reported(name, benchmark, scores.rows[name], restorer)
+        beside_reported(name, benchmark, scores.rows[name], title)
         for name, benchmark in scores.benchmarks.items()
     )
-    return "\n\n".join([table, *filter(None, reported)])
+    return "\n\n".join(filter(None, [table, run, *reported]))
 
 
 def left_out(scores: Scores) -> list[str]:

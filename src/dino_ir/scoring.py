@@ -2,35 +2,35 @@
 
 import hashlib
 import json
-import multiprocessing
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-import torch
-
+from dino_ir.backends import choose_backend, find_precision, forget_sizes, use_backend
 from dino_ir.benchmark import Benchmark, read_available, read_benchmark, read_benchmarks
 from dino_ir.catalog import build, read_table
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DinoIRError
-from dino_ir.evaluation import Row, evaluate
+from dino_ir.evaluation import Row, score_image
 from dino_ir.files.weights import digest, find_weights
 from dino_ir.inference import find_device, load
 from dino_ir.ledger import Ledger
-from dino_ir.ops.allocator import keep_freed_memory
+from dino_ir.page import make_preview
+from dino_ir.workforce import one_thread, workers
 
-__all__ = ["ALL", "Job", "Scores", "Subject", "score", "score_benchmarks", "workers"]
+__all__ = ["ALL", "Job", "Scores", "Shot", "Subject", "score", "score_benchmarks"]
 
 ALL = "all"
 """Stands for every benchmark of the package."""
 
 _PACKAGES = ("dino-ir", "torch", "numpy", "pyvips")
+_UNSAID: Mapping[str, str] = MappingProxyType({"backend": "torch", "precision": "float32"})
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,14 @@ class Subject:
         weights: as in `inference.load`.
         restorer: instead, a restorer that needs no weights: a name or a table, as in `catalog.read_table`.
         device: as in `inference.find_device`.
+        backend, exact: as in `backends.use_backend`; by default torch in float32.
     """
 
     weights: str | Path = "default"
     restorer: str | None = None
     device: str = "auto"
+    backend: str = "torch"
+    exact: bool = True
 
     @property
     def name(self) -> str:
@@ -56,12 +59,35 @@ class Subject:
         """Build the restorer.
 
         Raises:
-            RecipeError, WeightsError, DinoIRError: it cannot be built.
+            RecipeError, WeightsError, DinoIRError: it cannot be built, or the backend cannot run it.
         """
         if self.restorer is None:
-            return load(self.weights, self.device)
+            return use_backend(load(self.weights, self.device), self.backend, self.exact)
         restorer: Restorer = build("restorers", read_table(self.restorer))
         return restorer.to(find_device(self.device)).eval()
+
+    def settled(self, pixels: float) -> "Subject":
+        """The same by a backend that is not "auto", so that all processes take one; for so many pixels.
+
+        Raises:
+            WeightsError, DinoIRError: it cannot be built, or the backend runs only files of weights.
+        """
+        if self.restorer is not None:
+            if self.backend not in ("auto", "torch"):
+                raise DinoIRError(
+                    f"the backend {self.backend} runs networks of weight files: "
+                    f"score {self.restorer} without it, by torch"
+                )
+            return replace(self, backend="torch", exact=True)
+        if self.backend != "auto":
+            return self
+        return replace(self, backend=choose_backend(load(self.weights, self.device), pixels))
+
+    @property
+    def program(self) -> dict[str, str]:
+        """What runs it, and in which numbers it computes."""
+        precision = find_precision(self.backend, self.exact, find_device(self.device).type)
+        return {"backend": self.backend, "precision": precision}
 
     @property
     def digest(self) -> str:
@@ -94,6 +120,13 @@ class Job:
     limit: int | None = None
 
 
+class Shot(NamedTuple):
+    """One photo as it was scored just now."""
+
+    row: Row
+    pictures: tuple[bytes, ...] = ()  # JPEGs of it degraded, restored and clean, where asked for
+
+
 class Scores(NamedTuple):
     """What came of several benchmarks, by name."""
 
@@ -101,6 +134,7 @@ class Scores(NamedTuple):
     rows: dict[str, list[Row]]
     missing: dict[str, str]  # where the pictures of others are from, which are not here
     failed: dict[str, str]  # why others could not be scored
+    program: str = ""  # what ran the restorer, where it is not torch in float32
 
 
 def score_benchmarks(
@@ -110,14 +144,16 @@ def score_benchmarks(
     folder: Path | None = None,
     is_anew: bool = False,
     saw: Callable[[str, int, int], None] = lambda name, done, images: None,
+    show: Callable[[str, Row, Shot], None] | None = None,
 ) -> Scores:
     """Score several benchmarks, or `["all"]` whose pictures are here.
 
     Args:
         names: as in `benchmark.read_benchmark`.
-        job: what is the same for each.
+        job: what is the same for each; the backend "auto" is chosen by the pixels of all of them.
         processes: that share the work.
-        folder, is_anew, saw: as in `score`; `saw` is also told the benchmark's name.
+        folder, is_anew, saw, show: as in `score`; `saw` is also told the benchmark's name, and `show` its
+            title and its name, with the program where that is not torch in float32.
 
     Raises:
         DinoIRError: as `score`; but of all benchmarks, one that cannot be scored is noted.
@@ -127,14 +163,18 @@ def score_benchmarks(
         here, missing = read_available(job.data, job.protocol)
     else:
         here, missing = read_benchmarks(names, job.data, job.protocol), dict[str, str]()
+    job = replace(job, subject=job.subject.settled(_pixels(job, here.values())))
     _restorer(job.subject)  # what is wrong with it is said before anything is scored
     files = {Path(name).stem: name for name in names}
-    scores = Scores({}, {}, missing, {})
+    run = "{backend} in {precision}".format(**job.subject.program) if job.subject.program != _UNSAID else ""
+    scores = Scores({}, {}, missing, {}, run)
     with workers(processes) as pool:
         for name, benchmark in here.items():
             each = replace(job, benchmark=files.get(name, name))
+            title = ", ".join(filter(None, (f"{benchmark.title} ({name})", run)))
+            shown = partial(show, title) if show else None
             try:
-                scores.rows[name] = score(each, pool, folder, is_anew, partial(saw, name))
+                scores.rows[name] = score(each, pool, folder, is_anew, partial(saw, name), shown)
                 scores.benchmarks[name] = benchmark
             except DinoIRError as problem:
                 if not takes_all:
@@ -143,32 +183,13 @@ def score_benchmarks(
     return scores
 
 
-@contextmanager
-def workers(count: int) -> Generator[Executor | None]:
-    """Processes that share the work; None stands for this one alone.
-
-    Raises:
-        DinoIRError: one of them died.
-    """
-    if count == 1:
-        yield None
-        return
-    context = multiprocessing.get_context("spawn")  # libvips does not survive a fork
-    with ProcessPoolExecutor(count, context, keep_freed_memory) as pool:
-        try:
-            yield pool
-        except BrokenProcessPool:
-            raise DinoIRError("a process died, perhaps for want of memory: take fewer workers") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def score(
     job: Job,
     pool: Executor | None = None,
     folder: Path | None = None,
     is_anew: bool = False,
     saw: Callable[[int, int], None] = lambda done, images: None,
+    show: Callable[[Row, Shot], None] | None = None,
 ) -> list[Row]:
     """The rows of a benchmark, in order: the same for any number of processes, but for times and memory.
 
@@ -177,48 +198,65 @@ def score(
 
     Args:
         job: what to score.
-        pool: from `workers`.
+        pool: from `workforce.workers`.
         folder: where rows are written as they come, and from where those of an earlier run are taken if the
-            digests of restorer, benchmark and picture are still the same. With a limit, the files' names
-            say so.
+            digests of restorer, benchmark and picture are still the same, and tile, device, backend and
+            precision. With a limit, the files' names say so.
         is_anew: those of an earlier run do not count.
-        saw: is told how many rows there are, and how many there will be, after each.
+        saw: is told how many photos are done, and how many there are, after each.
+        show: is given each row with the photo's pictures. Those whose rows are of an earlier run are restored
+            again for it: the row stays, and what they score now is in the `Shot`.
 
     Raises:
         DinoIRError: the restorer or the benchmark cannot be built, or an image cannot be restored.
     """
     benchmark = _benchmark(job)
-    images = len(benchmark.dataset)
-    indices = range(images if job.limit is None else min(job.limit, images))
+    job = replace(job, subject=job.subject.settled(_pixels(job, [benchmark])))
+    indices = range(_count(job, benchmark))
     rows: dict[int, Row] = {}
     ledger, pictures = None, [""] * len(indices)
     if folder is not None:
         name = Path(job.benchmark).stem + (f"_first{job.limit}" if job.limit else "")
         ledger = Ledger(folder, name, _identity(job, benchmark), _about(job, benchmark))
         pictures = [benchmark.picture(index) for index in indices]
-        rows = {} if is_anew else ledger.kept(pictures, job.metrics)
-    saw(len(rows), len(indices))
-    missing = [index for index in indices if index not in rows]
-    for index, row in zip(missing, (pool.map if pool else map)(_score_one, [job] * len(missing), missing)):
-        rows[index] = row
-        if ledger is not None:
-            ledger.add(index, row, pictures[index])
-        saw(len(rows), len(indices))
+        rows = {} if is_anew else ledger.kept(pictures, job.metrics, _UNSAID)
+    wanted = [index for index in indices if show or index not in rows]
+    before = len(indices) - len(wanted)
+    saw(before, len(indices))
+    shots = (pool.map if pool else map)(partial(_score_one, job, show is not None), wanted)
+    for done, (index, shot) in enumerate(zip(wanted, shots), before + 1):
+        if ledger is not None and index not in rows:
+            ledger.add(index, shot.row, pictures[index])
+        rows.setdefault(index, shot.row)
+        if show:
+            show(rows[index], shot)
+        saw(done, len(indices))
     if ledger is not None:
         ledger.close(rows, pictures)
     return [rows[index] for index in indices]
 
 
-def _score_one(job: Job, index: int) -> Row:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        benchmark = _benchmark(job)
+def _score_one(job: Job, is_shown: bool, index: int) -> Shot:
+    with one_thread():
+        benchmark, restorer = _benchmark(job), _restorer(job.subject)
+        forget_sizes(restorer)
         metrics = benchmark.protocol.metrics(job.metrics)
-        (row,) = evaluate(_restorer(job.subject), benchmark, metrics, job.tile, [index])
-    finally:
-        torch.set_num_threads(threads)
-    return row
+        row, *pictures = score_image(restorer, benchmark, index, metrics, job.tile)
+    return Shot(row, tuple(make_preview(picture) for picture in pictures) if is_shown else ())
+
+
+def _count(job: Job, benchmark: Benchmark) -> int:
+    images = len(benchmark.dataset)
+    return images if job.limit is None else min(job.limit, images)
+
+
+def _pixels(job: Job, benchmarks: Iterable[Benchmark]) -> float:
+    """About how many there are to restore, by the first photo of each; none where nobody asks."""
+    total = 0.0
+    for benchmark in benchmarks if job.subject.backend == "auto" else ():
+        with suppress(DinoIRError):  # a photo that cannot be read is said when it is scored
+            total += _count(job, benchmark) * benchmark.dataset[0].clean[0].numel()
+    return total
 
 
 def _is_file(value: object) -> bool:
@@ -227,7 +265,8 @@ def _is_file(value: object) -> bool:
 
 @lru_cache(maxsize=1)
 def _restorer(subject: Subject) -> Restorer:
-    return subject.load()
+    with one_thread():  # OpenVINO and onnxruntime keep the number they start with
+        return subject.load()
 
 
 @lru_cache(maxsize=1)
@@ -241,6 +280,7 @@ def _identity(job: Job, benchmark: Benchmark) -> dict[str, str]:
         "benchmark_digest": benchmark.digest,
         "tile": str(job.tile),
         "device": find_device(job.subject.device).type,
+        **job.subject.program,
     }
 
 

@@ -48,9 +48,9 @@ Report = Callable[[int, int], None]
 
 _SMALLEST = 64  # side of a tile: below, a network sees too little
 _SIDES = (2 * TILE_SIDE, 384, TILE_SIDE, 192, 128, 96, _SMALLEST)
-_PIECE = (
-    192  # side of the pieces on which a network's pools are measured: as many as WHOLE_SIDE squared holds
-)
+_PIECE = 192  # side of the pieces on which pools are measured: 16 at most, which are WHOLE_SIDE squared,
+_SAMPLE = 0.5  # and no more of a photo than this, for all of it is restored once more, as tiles,
+_FEWEST = 4  # and none rather than fewer than these, which would say little of it
 _STRIP = 200_000  # pixels that are read at once to be shrunk
 _SHARE = 0.5  # of free memory that is taken unless one says how much
 _PROCESS = 450_000_000  # bytes that Python, torch and libvips take of a CPU's memory, measured
@@ -152,10 +152,11 @@ def _measured(
     Args:
         restorer, source, described: of the photo.
         side: of the tiles.
-        at_once: pixels of a photo that the pieces may have together; too few tell too little.
+        at_once: pixels of a photo that the pieces may have together.
     """
     pools = Pools(restorer)
-    if not pools or max(source.size) <= side or at_once < 4 * _PIECE**2:
+    at_once = min(at_once, _SAMPLE * math.prod(source.size))
+    if not pools or max(source.size) <= side or at_once < _FEWEST * _PIECE**2:
         return None
     size = tuple(_up(length, restorer.multiple_of) for length in source.size)
     tiles = spread_tiles((size[0], size[1]), _up(_PIECE, restorer.multiple_of), at_once, restorer.multiple_of)

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 
 from dino_ir.files.images import read_rgb
 
@@ -107,6 +108,54 @@ def test_weights_are_scored_too(call, folder, weights):
     assert "| Two photos | 2 |" in output
 
 
+def test_the_page_has_every_photo_and_changes_no_row(call, folder, weights):
+    (folder / "two.toml").write_text(BENCHMARK)
+    command = ["evaluate", "two.toml", "--weights", weights, "--data", ".", "-o", "scores"]
+    without = call(*command)
+    rows = (folder / "scores/two.jsonl").read_bytes()
+
+    again = call(*command, "--html", "pages/page.html")
+
+    page = (folder / "pages/page.html").read_text()
+    assert again == without
+    assert (folder / "scores/two.jsonl").read_bytes() == rows
+    assert f"Scores of {weights}" in page
+    assert page.count('<article data-group="Two photos (two)">') == 2
+    assert page.count('alt="clean"') == 2
+    assert "earlier run" not in page
+    assert [path.name for path in (folder / "pages").iterdir()] == ["page.html"]
+
+
+def test_a_page_that_cannot_be_made_is_said_before_anything_is_scored(call, folder):
+    (folder / "two.toml").write_text(BENCHMARK)
+    command = ["evaluate", "two.toml", "--restorer", "identity", "--data", ".", "-o", "scores", "--html"]
+
+    said = [call(*command, place) for place in ("photos", "photos/a.png")]
+
+    assert [code for code, _output in said] == [2, 2]
+    assert "dino-ir: photos is a folder; name a file for the page" in said[0][1]
+    assert "dino-ir: photos/a.png does not end in .html" in said[1][1]
+    assert not (folder / "scores").exists()
+
+
+def test_scores_are_exact_unless_a_backend_is_named(call, folder, weights, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    (folder / "two.toml").write_text(BENCHMARK)
+
+    def score(*options):
+        command = ["evaluate", "two.toml", "--weights", weights, "--data", ".", "-o", "scores", "--overwrite"]
+        code, output = call(*command, *options)
+        assert code == 0
+        return re.search(r"Run by (.*)\.", output), (folder / "scores/two.csv").read_text()
+
+    plain, near, exact = score(), score("--backend", "auto"), score("--backend", "torch", "--exact")
+
+    assert plain[0] is exact[0] is None
+    assert near[0][1] == "torch in bfloat16"
+    assert [",torch,float32," in table for _run, table in (plain, near, exact)] == [True, False, True]
+    assert near[1].count(",torch,bfloat16,") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -125,6 +174,10 @@ def test_weights_are_scored_too(call, folder, weights):
         (["two.toml", "--data", ".", "--restorer", "magic"], "no 'magic' in restorers/"),
         (["two.toml", "--data", ".", "--restorer", "{name="], "{name= is not a TOML table"),
         (["two.toml", "--data", ".", "--restorer", "wiener"], "wiener must know the blur"),
+        (
+            ["two.toml", "--data", ".", "--restorer", "wiener", "--backend", "onnx"],
+            "the backend onnx runs networks of weight files: score wiener without it, by torch",
+        ),
     ],
 )
 def test_a_wrong_evaluation_is_one_sentence_and_code_2(call, folder, words, said):

@@ -1,8 +1,9 @@
 """The verbs that score: restorers on benchmarks, and folders of restored photos."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,9 @@ from dino_ir.arguments import (
     out_option,
 )
 from dino_ir.terminal import FAILED, console, plain_errors
+
+if TYPE_CHECKING:
+    from dino_ir.scoring import Scores
 
 __all__ = ["evaluate", "score"]
 
@@ -62,6 +66,26 @@ def evaluate(
             help="Processes, each on a core or on the GPU; rows are the same for any number.",
         ),
     ] = 1,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|torch|openvino|onnx",
+            help="Score what this gives, as restore would, in bfloat16 where that is fast. "
+            "Default: torch in float32.",
+        ),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="With --backend: in float32 also where bfloat16 is fast.")
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write a page with a slider over each photo, its result and the clean one, the worst first. "
+            "Photos that are not scored again are restored again for it.",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score a restorer on benchmarks, beside the degraded input and what papers report. Prints Markdown.
@@ -70,29 +94,39 @@ def evaluate(
     are not there are listed, and the exit code is 1 if there is one that the restorer cannot be scored on.
     """
     with plain_errors():
-        from dino_ir.scoreboard import as_text, left_out
+        from dino_ir.gallery import open_gallery
         from dino_ir.scoring import Job, Subject, score_benchmarks
 
         metrics = tuple(dict.fromkeys(("psnr", "ssim", *(more or ()))))
-        job = Job(Subject(weights, restorer, device), "", data, protocol, metrics, tile, limit)
-        with console.status("") as status:
-            scores = score_benchmarks(
-                benchmarks,
-                job,
-                processes,
-                out,
-                overwrite,
-                lambda name, done, images: status.update(f"{name} {done}/{images}"),
-            )
-        for line in left_out(scores):
-            sys.stderr.write(line + "\n")
-        text = as_text(scores, job.subject.name) if scores.rows else ""
-        if out and text:
-            (out / "table.md").write_text(text + "\n", encoding="utf-8")
-    if text:
-        sys.stdout.write(text + "\n")
+        subject = Subject(weights, restorer, device, backend or "torch", exact or backend is None)
+        job = Job(subject, "", data, protocol, metrics, tile, limit)
+        with open_gallery(html, f"Scores of {subject.name}") if html else nullcontext() as show:
+            with console.status("") as status:
+                scores = score_benchmarks(
+                    benchmarks,
+                    job,
+                    processes,
+                    out,
+                    overwrite,
+                    lambda name, done, images: status.update(f"{name} {done}/{images}"),
+                    show,
+                )
+            _print_scores(scores, subject.name, out)  # before the page, so that no page can lose them
     if scores.failed:
         raise typer.Exit(FAILED)
+
+
+def _print_scores(scores: "Scores", restorer: str, out: Path | None) -> None:
+    from dino_ir.scoreboard import as_text, left_out
+
+    for line in left_out(scores):
+        sys.stderr.write(line + "\n")
+    if not scores.rows:
+        return
+    text = as_text(scores, restorer) + "\n"
+    if out:
+        (out / "table.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
 
 
 def score(

@@ -22,6 +22,7 @@ from dino_ir.feed import Sample, Source, Stream, assemble, steps_from
 from dino_ir.files.checkpoint import read_checkpoint, write_checkpoint
 from dino_ir.files.journal import Journal
 from dino_ir.files.weights import digest, fill_priors, find_weights, learned, read_weights, write_weights
+from dino_ir.ops.allocator import keep_freed_memory
 from dino_ir.pace import Clock, Step
 from dino_ir.processes import all_have, any_of_them, is_first, joined, number_of_processes
 from dino_ir.recipe import Recipe
@@ -131,7 +132,7 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
         fitting, own = start_from(learner.product(), run.init)
         run.tell(f"{fitting} of {own} parameters start from {run.init}")
         init = {"init": {"name": str(run.init), "sha256": digest(find_weights(run.init))}}
-    learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
+    _lay_out(learner)
     state = State(recipe, learner.to(run.device).train())
     if run.compiled:
         _compile(learner)
@@ -147,6 +148,16 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
             f"the machines have different checkpoints in {run.folder}: let them share that folder"
         )
     return state, init
+
+
+def _lay_out(learner: Learner) -> None:
+    """Channels last, which convolutions are fastest in."""
+    learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
+    for parameter in learner.parameters():
+        if parameter.shape[2:] == (1, 1):
+            # Such a kernel lies alike in either format. Its gradient comes with the strides of the usual one,
+            # and on several processes torch warns where a parameter has others.
+            parameter.data = parameter.data.as_strided(parameter.shape, (parameter.shape[1], 1, 1, 1))
 
 
 def _compile(learner: Learner) -> None:
@@ -278,6 +289,7 @@ def _as_it_is(load: Load) -> Load:
 
 
 def _start_worker(_worker: int) -> None:
+    keep_freed_memory()  # for the command's own process, the command has done it
     torch.set_num_threads(1)
     for each in (signal.SIGINT, signal.SIGTERM):  # terminals and torchrun tell all; the main process decides
         signal.signal(each, signal.SIG_IGN)

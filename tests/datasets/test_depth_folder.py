@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from dino_ir.datasets.depth_folder import DepthFolder
-from dino_ir.errors import DataError
+from dino_ir.errors import DataError, DinoIRError
 
 NUMBERS = np.array([[0, 1, 2500], [5000, 40000, 65535]], np.uint16)
 
@@ -136,3 +136,16 @@ def test_a_depth_map_of_another_size_is_named(tmp_path):
 def test_options_that_give_no_depth_are_refused(tmp_path, options):
     with pytest.raises(ValueError, match="expected two different suffixes and a scale above 0"):
         DepthFolder(tmp_path, **options)
+
+
+def test_photos_and_depths_in_memory_are_read_once(tmp_path):
+    save_photo(tmp_path / "a_clean.png")
+    save_depth(tmp_path / "a_depth_x5000.png")
+    kept, fresh = DepthFolder(tmp_path, in_memory=True), DepthFolder(tmp_path)
+    before = kept[0]
+    (tmp_path / "a_depth_x5000.png").unlink()
+
+    assert torch.equal(kept[0].depth, before.depth)
+    assert torch.equal(kept[0].clean, before.clean)
+    with pytest.raises(DinoIRError, match="does not exist"):
+        fresh[0]

@@ -7,7 +7,7 @@ import torch
 
 from dino_ir.degradations.rain import Rain
 
-STRENGTHS = ["light", "medium", "heavy"]
+STRENGTHS = ["light", "medium", "heavy", "dense"]
 
 
 def draws(degradation, count, seed=0):
@@ -126,7 +126,7 @@ def test_longer_streaks_reach_further_along_their_way():
 def test_heavier_rain_damages_more():
     image = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(1)) / 2
 
-    light, medium, heavy = (
+    light, medium, heavy, dense = (
         torch.stack(
             [(rain_on(image, each) - image).abs().mean() for each in draws(Rain(strength), 40)]
         ).mean()
@@ -135,6 +135,7 @@ def test_heavier_rain_damages_more():
 
     assert 1.5 * light < medium
     assert 1.5 * medium < heavy
+    assert heavy < dense
 
 
 def test_half_of_the_rains_add_and_strengths_are_drawn_alike():
@@ -146,6 +147,15 @@ def test_half_of_the_rains_add_and_strengths_are_drawn_alike():
     assert abs(adding - 300) < 5 * 150**0.5
     # Only heavy rain, a third of all, has more than two layers, in two of four cases.
     assert abs(crowded - 100) < 5 * 83**0.5
+
+
+def test_dense_rain_adds_always_and_is_drawn_by_name_only():
+    dense = draws(Rain("dense"), 40)
+
+    assert all(each["adds"] and each["veil"] == 0 for each in dense)
+    assert min(layer["length"] for each in dense for layer in each["layers"]) >= 60
+    # Any other rain has a veil, however thin.
+    assert not any(each["adds"] and each["veil"] == 0 for each in draws(Rain(), 200))
 
 
 def test_layers_of_one_rain_differ_in_their_drops():
@@ -164,5 +174,5 @@ def test_the_result_is_rounded_to_8_bits():
 
 @pytest.mark.parametrize("strength", ["", "strong", 3])
 def test_unknown_strengths_are_refused(strength):
-    with pytest.raises(ValueError, match="strength is one of light, medium, heavy, got"):
+    with pytest.raises(ValueError, match="strength is one of light, medium, heavy, dense, got"):
         Rain(strength)

@@ -41,26 +41,6 @@ def test_sigma_is_estimated_where_it_is_not_told():
     assert float(PSNR()(told(noisy), clean)) > float(PSNR()(noisy, clean)) + 10
 
 
-def test_the_estimate_for_each_image_is_that_of_scikit_image(monkeypatch):
-    restoration = pytest.importorskip("skimage.restoration")
-    seen = []
-
-    class Package:
-        @staticmethod
-        def bm3d_rgb(pixels, sigma):
-            seen.append(255 * sigma)
-            return pixels
-
-    monkeypatch.setitem(sys.modules, "bm3d", Package)
-    noisy = torch.cat([noisy_photo(5, side=200), noisy_photo(25, side=200)])
-
-    BM3D()(noisy)
-
-    theirs = [restoration.estimate_sigma(each.double().numpy(), channel_axis=0) for each in noisy]
-    assert seen == pytest.approx([255 * sum(three) / 3 for three in theirs], rel=0.01)
-    assert seen == pytest.approx([5, 25], rel=0.05)
-
-
 def test_a_sigma_that_was_given_is_not_replaced_by_the_truth():
     given = BM3D(sigma=10)
 

@@ -25,6 +25,7 @@ class DepthFolder:
         clean_suffix, depth_suffix: what follows the scene's name in the files' names.
         scale: the number in the file that stands for a depth of 1.
         inverse: the file holds disparity: depth is scale / number.
+        in_memory: keep photos and depths once they are read. With workers, each process keeps its own copy.
 
     Raises:
         DataError: no photo, a depth map is missing, or two files have one name.
@@ -36,6 +37,7 @@ class DepthFolder:
     depth_suffix: str = "_depth_x5000"
     scale: float = 5000
     inverse: bool = False
+    in_memory: bool = False
 
     def __post_init__(self) -> None:
         if self.clean_suffix == self.depth_suffix or not self.scale > 0:
@@ -60,8 +62,19 @@ class DepthFolder:
     def __len__(self) -> int:
         return len(self._paths)
 
+    @cached_property
+    def _kept(self) -> dict[int, Pair]:
+        return {}
+
     def __getitem__(self, index: int) -> Pair:
-        name, photo, depth = self._paths[index]
+        pair = self._kept.get(index)
+        if pair is None:
+            pair = self._read(*self._paths[index])
+            if self.in_memory:
+                self._kept[index] = pair
+        return pair
+
+    def _read(self, name: str, photo: Path, depth: Path) -> Pair:
         clean, distance = read_rgb(photo), self._read_depth(depth)
         if clean.shape[1:] != distance.shape[1:]:
             raise DataError(f"{depth} is not of the size of {photo}")

@@ -27,13 +27,17 @@ class _Strength(NamedTuple):
     width: tuple[float, float]  # standard deviation across, pixels
     spread: float  # how far the layers' angles differ, radians
     veil: tuple[float, float]
+    adds: float = 0.5  # how often the streaks' light adds to the scene's
 
 
 _STRENGTHS = {
     "light": _Strength((1, 1), (0.02, 0.10), (0.25, 0.8), (8, 30), (0.5, 1.0), 0.05, (0.0, 0.04)),
     "medium": _Strength((1, 2), (0.08, 0.25), (0.3, 0.9), (10, 45), (0.5, 1.2), 0.15, (0.0, 0.1)),
     "heavy": _Strength((1, 4), (0.12, 0.42), (0.35, 1.0), (25, 110), (0.4, 1.5), 0.25, (0.0, 0.15)),
+    # As Rain100H: its pairs' differences have these means, spreads and quantiles (bench/rain.py).
+    "dense": _Strength((1, 3), (0.3, 0.7), (0.25, 0.65), (60, 160), (0.4, 0.8), 0.12, (0.0, 0.0), adds=1.0),
 }
+_DRAWN = ("light", "medium", "heavy")
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,12 @@ class Rain:
     """Draw streaks of several sizes, directions and densities over an image.
 
     Each layer is a scatter of drops, smeared along the way they fall while the shutter is open; drops
-    of a layer share their direction and length and differ in brightness. For half of the images the
-    streaks' light adds to the scene's until it saturates, as in Rain100; for the others it covers the
-    scene, as drops do.
+    of a layer share their direction and length and differ in brightness. For half of the images, and
+    for all of "dense", the streaks' light adds to the scene's until it saturates, as in Rain100; for the
+    others it covers the scene, as drops do.
 
     Attributes:
-        strength: "light", "medium" or "heavy"; None draws one of them for each image.
+        strength: "light", "medium", "heavy" or "dense"; None draws one of the first three for each image.
         rounded: clip, and round to 8 bits as image files do.
 
     Raises:
@@ -61,8 +65,7 @@ class Rain:
             raise ValueError(f"strength is one of {', '.join(_STRENGTHS)}, got {self.strength!r}")
 
     def draw(self, rng: torch.Generator) -> Parameters:
-        names = list(_STRENGTHS)
-        drawn = names[int(torch.randint(len(names), (), generator=rng))]
+        drawn = _DRAWN[int(torch.randint(len(_DRAWN), (), generator=rng))]
         kind = _STRENGTHS[self.strength or drawn]
         angle = between((-math.pi / 6, math.pi / 6), rng)
         count = int(torch.randint(kind.layers[0], kind.layers[1] + 1, (), generator=rng))
@@ -70,7 +73,7 @@ class Rain:
             "layers": [_draw_layer(kind, angle, rng) for _ in range(count)],
             "light": between((0.75, 1.0), rng),
             "veil": between(kind.veil, rng),
-            "adds": bool(torch.rand((), generator=rng) < 0.5),
+            "adds": bool(torch.rand((), generator=rng) < kind.adds),
         }
 
     def apply(self, images: Tensor, parameters: Sequence[Parameters], depth: Tensor | None = None) -> Tensor:

@@ -3,12 +3,12 @@
 from types import ModuleType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dino_ir.contracts import Restorer, Truth, View
 from dino_ir.degradations.gaussian_noise import GaussianNoise
 from dino_ir.errors import DinoIRError
+from dino_ir.ops.noise import estimate_sigma
 from dino_ir.ops.pad import crop_to, pad_to_multiple
 
 __all__ = ["BM3D"]
@@ -29,8 +29,7 @@ class BM3D(Restorer):
 
     Args:
         sigma: of the noise, on the 0-255 scale. None: as told; where the benchmark adds no Gaussian noise,
-            it is estimated by the median of the finest diagonal wavelets (Donoho and Johnstone, Biometrika
-            1994, with Daubechies' wavelet of 4 taps).
+            it is estimated by `ops.noise.estimate_sigma`.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W], any H and W.
@@ -58,7 +57,7 @@ class BM3D(Restorer):
         size = (degraded.shape[-2], degraded.shape[-1])
         restored = pad_to_multiple(degraded, _LEAST) if min(size) < _LEAST else degraded.clone()
         for image in restored:
-            sigma = _estimate(image) if self.sigma is None else self.sigma / 255
+            sigma = estimate_sigma(image) if self.sigma is None else self.sigma / 255
             if sigma > 0:
                 image.copy_(_denoise(bm3d, image, sigma))
         return crop_to(restored, size)
@@ -79,13 +78,3 @@ def _denoise(bm3d: ModuleType, image: Tensor, sigma: float) -> Tensor:
     filtered = bm3d.bm3d_rgb if (high - low).min() > 1e-6 else bm3d.bm3d
     pixels = image.movedim(0, 2).double().cpu().numpy()
     return torch.from_numpy(filtered(pixels, sigma)).movedim(2, 0)
-
-
-def _estimate(image: Tensor) -> float:
-    """Standard deviation of the noise in [3, H, W], in [0, 1]: the mean of the three channels'."""
-    root = 3**0.5
-    taps = torch.tensor([1 - root, root - 3, 3 + root, -1 - root], dtype=torch.double) / 32**0.5
-    wavelet = torch.outer(taps, taps)[None, None]
-    details = F.conv2d(image.double().cpu()[:, None], wavelet, stride=2).flatten(1)
-    middle = torch.special.ndtri(torch.tensor(0.75, dtype=torch.double))  # of |normal noise| of sigma 1
-    return float((details.abs().median(dim=1).values / middle).mean())

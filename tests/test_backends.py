@@ -113,6 +113,15 @@ def test_torch_is_exact_where_asked_and_near_otherwise(restorer):
     torch.testing.assert_close(near, expected, rtol=0, atol=0.02)
 
 
+def test_openvino_in_bfloat16_is_near_torch(restorer):
+    pytest.importorskip("openvino")
+    photo = torch.rand(3, 41, 57, generator=torch.Generator().manual_seed(0))
+
+    near = restore(use_backend(restorer, "openvino"), photo)
+
+    torch.testing.assert_close(near, restore(restorer, photo), rtol=0, atol=0.02)
+
+
 def test_bfloat16_is_used_only_where_the_processor_has_it(restorer, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False}, raising=False)
     assert use_backend(restorer, "torch") is restorer

@@ -53,8 +53,8 @@ def use_backend(
     Args:
         restorer: from `inference.load`, in eval mode.
         backend: one of `BACKENDS`.
-        exact: float32 throughout; otherwise bfloat16 where the processor is fast in it, which costs less
-            than 0.02 dB (docs/speed.md).
+        exact: float32 throughout; otherwise bfloat16 where the processor is fast in it. What that costs:
+            docs/speed.md.
         pixels: how many there are to restore, for "auto".
 
     Raises:
@@ -87,11 +87,12 @@ def choose_backend(restorer: Restorer, pixels: float) -> str:
     on_cpu = all(weight.device.type == "cpu" for weight in restorer.parameters())
     if not on_cpu or kind not in OPENVINO_GAINS or find_spec("openvino") is None:
         return "torch"
-    is_made = _graph_path(restorer).exists()
-    if not is_made and find_spec("onnxscript") is None:
-        return "torch"
     saved = OPENVINO_GAINS[kind] * pixels / 1e6
-    return "openvino" if saved > (START if is_made else FIRST_START) else "torch"
+    if saved <= START:  # before the graph's name, for which all weights are read
+        return "torch"
+    is_made = _graph_path(restorer).exists()
+    can_start = is_made or find_spec("onnxscript") is not None
+    return "openvino" if can_start and saved > (START if is_made else FIRST_START) else "torch"
 
 
 def find_precision(backend: str, exact: bool, device: str) -> str:

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import pytest
 import typer
@@ -43,13 +44,18 @@ def test_mistakes_of_ours_keep_their_traceback():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_to_stop_and_the_second_interrupts(number):
+def test_the_first_signal_asks_to_stop_its_echo_does_no_more_and_a_later_one_interrupts(number, monkeypatch):
     kept = signal.getsignal(number)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    now = 100.0
 
     with stop_on_signal() as stop:
         assert not stop()
         os.kill(os.getpid(), number)
         assert stop()
+        now = 100.2
+        os.kill(os.getpid(), number)
+        now = 101.5
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
 

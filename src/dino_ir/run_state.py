@@ -1,6 +1,7 @@
 """A training run at one step: what is learned, and everything that decides the next step."""
 
 import math
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -156,6 +157,9 @@ def _shared(learner: Learner) -> Callable[[Batch, int], dict[str, Tensor]]:
     ignored = [key for key in module.state_dict() if any(key.startswith(f"{name}.") for name in frozen)]
     # Its name has an underscore, but torch's own guide leaves parameters out by it.
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, ignored)  # pyright: ignore
+    # Kernels of one pixel or one channel lie alike in both memory formats, and their gradients come with the
+    # strides of the one or the other, layer by layer. Nothing is slower for it, but torch cannot know that.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     return DistributedDataParallel(module)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from types import FrameType
@@ -32,6 +33,8 @@ FAILED, WRONG_USAGE = 1, 2
 
 MANY_TILES = 8
 """Photos of more are worth a progress bar."""
+
+_MOMENT = 1.0  # seconds within which a signal is the echo of another
 
 console = Console()
 _errors = Console(stderr=True)
@@ -80,14 +83,15 @@ def plain_errors() -> Generator[None]:
 def stop_on_signal() -> Generator[Callable[[], bool]]:
     """Yield a question that is answered by yes once Ctrl-C or a termination signal has come.
 
-    A second Ctrl-C interrupts at once.
+    A second one, by a person, interrupts at once. Under torchrun one Ctrl-C comes twice: from the terminal,
+    and again from torchrun, within moments.
     """
-    came: list[int] = []
+    came: list[float] = []
 
-    def note(number: int, _frame: FrameType | None) -> None:
-        if came:
+    def note(_number: int, _frame: FrameType | None) -> None:
+        came.append(time.monotonic())
+        if came[-1] - came[0] > _MOMENT:
             raise KeyboardInterrupt
-        came.append(number)
 
     kept = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -132,7 +132,7 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
         fitting, own = start_from(learner.product(), run.init)
         run.tell(f"{fitting} of {own} parameters start from {run.init}")
         init = {"init": {"name": str(run.init), "sha256": digest(find_weights(run.init))}}
-    _lay_out(learner)
+    learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
     state = State(recipe, learner.to(run.device).train())
     if run.compiled:
         _compile(learner)
@@ -148,16 +148,6 @@ def _begin(recipe: Recipe, run: Run) -> tuple[State, dict[str, Any]]:
             f"the machines have different checkpoints in {run.folder}: let them share that folder"
         )
     return state, init
-
-
-def _lay_out(learner: Learner) -> None:
-    """Channels last, which convolutions are fastest in."""
-    learner.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] torch's stub lacks it
-    for parameter in learner.parameters():
-        if parameter.shape[2:] == (1, 1):
-            # Such a kernel lies alike in either format. Its gradient comes with the strides of the usual one,
-            # and on several processes torch warns where a parameter has others.
-            parameter.data = parameter.data.as_strided(parameter.shape, (parameter.shape[1], 1, 1, 1))
 
 
 def _compile(learner: Learner) -> None:

@@ -122,3 +122,20 @@ def test_photos_are_not_made_smaller_or_huge(tmp_path, factor):
 
     with pytest.raises(ValueError, match="enlarge is a number from 1 to 8, got"):
         CleanFolder(tmp_path, enlarge=factor)
+
+
+def test_pale_photos_lose_contrast_everywhere_alike(tmp_path):
+    numbers = torch.arange(256, dtype=torch.uint8).reshape(16, 16).expand(3, -1, -1)
+    Image.fromarray(numbers.movedim(0, 2).numpy()).save(tmp_path / "a.png")
+
+    pale = CleanFolder(tmp_path, pale=0.4)[0].clean
+
+    expected = 0.6 * numbers + 0.4 * 0.55 * 255
+    assert (pale - expected).abs().max() <= 0.5 + 1e-3
+    assert torch.equal(CleanFolder(tmp_path)[0].clean, numbers)
+
+
+@pytest.mark.parametrize("pale", [-0.1, 1.0, float("nan")])
+def test_a_loss_of_contrast_beyond_all_of_it_is_refused(tmp_path, pale):
+    with pytest.raises(ValueError, match="pale is a number from 0 to below 1, got"):
+        CleanFolder(tmp_path, pale=pale)

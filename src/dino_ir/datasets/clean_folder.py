@@ -15,6 +15,8 @@ from dino_ir.ops.resample import resize
 
 __all__ = ["CleanFolder"]
 
+_PALE = 0.55  # what pale photos are drawn towards: mist and water are of about this light
+
 
 @dataclass(frozen=True)
 class CleanFolder:
@@ -25,20 +27,24 @@ class CleanFolder:
         folders: take these sub-folders only.
         in_memory: keep photos once they are read, as uint8. With workers, each process keeps its own copy.
         enlarge: how much larger photos are made, bilinearly: as soft as a camera's own pixels are.
+        pale: how much of their contrast photos lose, everywhere alike: a dull day is not haze to take away.
 
     Raises:
         DataError: a folder is missing, there is no photo, or two have one name.
-        ValueError: `enlarge` is not from 1 to 8.
+        ValueError: `enlarge` is not from 1 to 8, or `pale` not from 0 to below 1.
     """
 
     root: str | Path
     folders: Sequence[str] | None = None
     in_memory: bool = False
     enlarge: float = 1.0
+    pale: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.enlarge <= 8:
             raise ValueError(f"enlarge is a number from 1 to 8, got {self.enlarge}")
+        if not 0 <= self.pale < 1:
+            raise ValueError(f"pale is a number from 0 to below 1, got {self.pale}")
         if not self._photos:
             raise DataError(f"no photos in {self.root}: put some there, or give another folder by --data")
 
@@ -61,13 +67,14 @@ class CleanFolder:
         name, path = self._photos[index]
         clean = self._kept.get(index)
         if clean is None:
-            clean = _enlarge(read_rgb(path), self.enlarge)
+            clean = _change(read_rgb(path), self.enlarge, self.pale)
             if self.in_memory:
                 self._kept[index] = clean
         return Pair(name, clean)
 
 
-def _enlarge(photo: Tensor, factor: float) -> Tensor:
-    """Make [3, H, W] of uint8 larger, in uint8."""
-    height, width = (round(side * factor) for side in photo.shape[-2:])
-    return (resize(to_float(photo)[None], (height, width))[0] * 255).round().byte()
+def _change(photo: Tensor, enlarge: float, pale: float) -> Tensor:
+    """Make [3, H, W] of uint8 larger and paler, in uint8."""
+    height, width = (round(side * enlarge) for side in photo.shape[-2:])
+    larger = resize(to_float(photo)[None], (height, width))[0]
+    return ((larger + pale * (_PALE - larger)) * 255).round().byte()

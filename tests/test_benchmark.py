@@ -122,6 +122,13 @@ def test_the_data_folder_goes_before_every_relative_root(tmp_path):
     assert table["root"] == "a"
 
 
+@pytest.mark.parametrize("root", [3, True, ["a"], {"root": "a"}])
+def test_a_root_that_is_no_text_is_refused(tmp_path, root):
+    problem = f'expected the text of a path as root, got {root!r}; write root = "DIR"'
+    with pytest.raises(RecipeError, match=re.escape(problem)):
+        with_root({"datasets": [{"root": root}]}, tmp_path)
+
+
 def test_the_environment_names_the_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("DINO_IR_DATA", str(tmp_path))
 
@@ -154,6 +161,7 @@ def test_a_benchmark_is_read_from_a_file(tmp_path):
         ('title = "Two photos"', "title = 2", "title must be a str"),
         ('task = "denoise"', "", "task is missing"),
         ("sigma", "sigmas", "gaussian_noise"),
+        ('"photos"', "3", "expected the text of a path as root, got 3"),
         ("seed = 3", "seed =", "is not TOML"),
     ],
 )
@@ -166,8 +174,34 @@ def test_a_wrong_benchmark_is_refused(tmp_path, old, new, problem):
 
 
 def test_an_unknown_benchmark_lists_those_there_are():
-    with pytest.raises(RecipeError, match=r"no benchmark 'rain'; there are: .*rain100h"):
+    with pytest.raises(RecipeError, match=r"no benchmark 'rain'; there are: .*rain100h.*; for all of .* p3"):
         read_benchmark("rain")
+
+
+def test_a_tables_name_stands_for_all_of_its_benchmarks(monkeypatch):
+    monkeypatch.setattr(benchmark_module, "_dataset", lambda _table, _data: PHOTOS)
+
+    read = read_benchmarks(["lol", "p3", "rain100l", "daclip_low_light"])
+
+    assert list(read) == [
+        "lol",
+        "sots_outdoor",
+        "rain100l",
+        "bsd68_noise15",
+        "bsd68_noise25",
+        "bsd68_noise50",
+        "daclip_low_light",
+    ]
+
+
+def test_only_the_packages_own_files_are_shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark_module, "_dataset", lambda _table, _data: PHOTOS)
+    shipped = SHIPPED / "bsd68_noise25.toml"
+    (tmp_path / shipped.name).write_bytes(shipped.read_bytes())
+
+    assert read_benchmark("bsd68_noise25").is_shipped
+    assert read_benchmark(SHIPPED / ".." / SHIPPED.name / shipped.name).is_shipped
+    assert not read_benchmark(tmp_path / shipped.name).is_shipped
 
 
 def test_benchmarks_are_read_once_each_by_their_files_names(tmp_path, monkeypatch):
@@ -345,6 +379,15 @@ def test_every_benchmark_says_its_source_its_terms_and_its_protocol(name):
     assert table["terms"]
     assert table.get("images", 1) > 0
     assert table.get("protocol", "default") in protocol_names()
+
+
+def test_what_is_shared_with_training_is_said_of_all_that_have_the_pictures():
+    recipe = Path(__file__).parents[1] / "recipes" / "dino_ir_tiny.toml"
+
+    assert 'root = "train/depth/sots"' in recipe.read_text()
+    assert "1400 to 1409" in TABLES["sots_indoor_full"]["shared"]
+    assert "train/depth/sots" in TABLES["sots_indoor_full"]["shared"]
+    assert TABLES["daclip_rainy"]["shared"] == TABLES["rain100h_full"]["shared"]
 
 
 @pytest.mark.parametrize("name", OF_SETS)

@@ -130,6 +130,27 @@ def test_the_papers_rows_stand_under_their_columns():
     assert lines[2] == "| Restormer, blur alone (reported) | 32.08 / 0.902 | 32.08 / 0.902 | – |"
 
 
+def test_a_doubted_print_is_marked_and_no_mean_is_taken_of_it():
+    names = ["rain100h_full", "rain100l", "bsd68_noise100"]
+    table = replace(EXPERIMENT, columns=names, benchmarks=names, reported="dino_ir_4")
+
+    lines = means_as_markdown(table, []).splitlines()
+
+    cells = "23.22 / 0.702 | 23.22? / 0.702? | 23.71 / 0.683 | –"
+    assert lines[2] == f"| AirNet (reported) | {cells} | – |"
+
+
+def test_a_printed_average_is_taken_where_there_is_one():
+    names = ["sots_outdoor", "rain100l", "bsd68_noise15", "bsd68_noise25", "bsd68_noise50"]
+    table = replace(EXPERIMENT, columns=names, benchmarks=names, reported="p3")
+
+    lines = means_as_markdown(table, []).splitlines()
+
+    (measnet,) = (line for line in lines if line.startswith("| MEASNet (reported) |"))
+    assert measnet.endswith("| 32.85 / 0.919 | – |")  # the mean of its cells is 32.88
+    assert "| R2R (reported) | – | – | – | – | – | 32.53 | – |" in lines
+
+
 def test_csv_files_have_a_line_for_each_mean_and_each_difference(tmp_path):
     scores = [*grid("a", [1.0, 3.0]), *grid("b", [2.0, 4.0]), *grid("a", [1.0], 1)]
 

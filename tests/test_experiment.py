@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,13 +102,38 @@ def test_settings_of_the_scale_come_before_those_of_the_arm(tmp_path):
         (('title = "Two arms"', ""), "title is missing"),
         (('recipe = "guidance_tiny"', ""), "arm a, small: a recipe, weights or a restorer is missing"),
         (("[small]", "[small"), "is not TOML"),
+        (
+            ("[small]", "[small]\nseeds = 0"),
+            "two.toml: small.seeds: expected a list of whole numbers, such as [0, 1, 2], got 0",
+        ),
+        (("[small]", "[small]\nseeds = []"), "small.seeds: expected a list of whole numbers"),
+        (("[small]", "[small]\nseeds = [0, -1]"), "small.seeds: expected a list of whole numbers"),
+        (("[small]", '[small]\ntile = "big"'), 'small.tile: expected "auto", "off" or a number of pixels'),
+        (('columns = ["noise"]', 'columns = "noise"'), "columns: expected a list of texts"),
+        (('title = "Two arms"', "title = 2"), "two.toml: title: expected a text, got 2"),
+        (('title = "A"\nsmall = {}', 'title = "A"\nsmall = 3'), "arm: small: expected a table, got 3"),
+        (("small = {}", "small = { settings = 3 }"), "arm a, small: settings: expected a list of texts"),
+        (('control = "a"', 'control = "a"\nreported = "nope"'), "no reported table 'nope'; there are: allw"),
+        (('control = "a"', 'control = "a"\nreported = "p3"'), "the 5 columns of p3 do not fit 1 columns"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, change, message):
     path = write(tmp_path, SMALL.replace(*change))
 
-    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+    with pytest.raises(RecipeError, match=re.escape(message)):
         read_experiment(path, "small")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('title = "T"\ncolumns = []\ncontrol = "a"\narm = []\nsmall = 3', "small: expected a table, got 3"),
+        ('title = "T"\ncolumns = []\ncontrol = "a"\narm = 3\n[small]', "arm: expected tables, each below"),
+    ],
+)
+def test_what_is_no_table_is_named(tmp_path, text, message):
+    with pytest.raises(RecipeError, match=message):
+        read_experiment(write(tmp_path, text), "small")
 
 
 def test_an_unknown_experiment_or_scale_lists_what_there_is():

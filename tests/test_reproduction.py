@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dino_ir import reproduction
 from dino_ir.catalog import build
-from dino_ir.errors import TrainingError
+from dino_ir.errors import DataError, RecipeError, TrainingError
 from dino_ir.experiment import experiment_names, read_experiment
 from dino_ir.forecast import forecast
 from dino_ir.recipe import Recipe
@@ -102,6 +103,50 @@ def test_without_training_what_is_missing_is_named(tmp_path):
 
     assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
     assert not (tmp_path / "runs").exists()
+
+
+def test_smoke_says_that_numbers_mean_nothing_and_not_what_is_true_of_another_scale(tmp_path):
+    experiment = few("table4")
+
+    text = reproduce(experiment, site(tmp_path))
+
+    assert any("26 pairs of Rain100H" in note for note in experiment.notes)
+    assert text.splitlines()[-1].endswith("no number here means anything.")
+    assert "26 pairs" not in text
+
+
+def test_what_was_reported_is_said_with_its_source_and_why_it_does_not_compare(tmp_path):
+    experiment = replace(few("table6"), reported="dino_ir_6")
+
+    text = reproduce(experiment, site(tmp_path))
+
+    assert (
+        "- Reported: arXiv 2312.01677 v3; trained as in Table 1, on as many of its tasks; the paper " in text
+    )
+
+
+def test_without_a_recipe_the_option_is_named_and_nothing_is_left(tmp_path):
+    with pytest.raises(RecipeError, match=r"guidance_tiny\.toml cannot be read: .*; give --recipes DIR, "):
+        reproduce(few("table1"), site(tmp_path, recipes=tmp_path / "recipes"))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_pictures_nothing_is_left(tmp_path):
+    (tmp_path / "data").mkdir()
+
+    with pytest.raises(DataError, match="bsd_val32"):
+        reproduce(replace(few("guidance"), scale="small"), site(tmp_path, data=tmp_path / "data"))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_the_name_of_a_table_is_not_a_column(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduction, "read_benchmarks", lambda _names, _data: {"sots_outdoor": None})
+    experiment = replace(few("guidance"), scale="small", benchmarks=["p3"])
+
+    with pytest.raises(RecipeError, match="expected a benchmark for each column, got p3; name each of them"):
+        reproduce(experiment, site(tmp_path))
 
 
 def test_weights_of_another_recipe_are_refused(tmp_path):

@@ -26,15 +26,9 @@ from dino_ir.errors import DataError, RecipeError
 from dino_ir.ops.color import to_float
 from dino_ir.ops.random import seeded
 from dino_ir.protocol import OURS, Protocol, build_protocol, read_protocol
+from dino_ir.reported import reported_names, spell_out
 
-__all__ = [
-    "Benchmark",
-    "benchmark_names",
-    "read_available",
-    "read_benchmark",
-    "read_benchmarks",
-    "with_root",
-]
+__all__ = ["Benchmark", "benchmark_names", "read_available", "read_benchmark", "read_benchmarks", "with_root"]
 
 _SHIPPED = Path(__file__).parent / "benchmarks"
 _KEYS: dict[str, Any] = {
@@ -43,7 +37,6 @@ _KEYS: dict[str, Any] = {
     **dict.fromkeys(("dataset", "degradation"), dict),
     "protocol": (str, dict),
 }
-_NEEDED = ("dataset", "task", "title")
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,7 @@ class Benchmark:
         shared: with which sets that restorers are trained on; "" if with none that is known.
         note: what a reader of its scores should know.
         digest: of the file it was read from and of the protocol.
+        is_shipped: whether that file is the package's.
     """
 
     title: str
@@ -69,6 +63,7 @@ class Benchmark:
     shared: str = ""
     note: str = ""
     digest: str = ""
+    is_shipped: bool = False
     _states: dict[int, Any] = field(default_factory=dict[int, Any], compare=False, repr=False)
 
     def images(self, index: int) -> tuple[str, Tensor, Tensor]:
@@ -171,6 +166,7 @@ def read_benchmark(
         shared=table.get("shared", ""),
         note=table.get("note", ""),
         digest=hashlib.sha256(content + repr(chosen).encode()).hexdigest(),
+        is_shipped=path.resolve().parent == _SHIPPED.resolve(),
     )
 
 
@@ -180,7 +176,7 @@ def read_benchmarks(
     """Read benchmarks, by the names of their files without `.toml`; one that is named twice is read once.
 
     Args:
-        names: each as in `read_benchmark`.
+        names: each as in `read_benchmark`; a table's, as in `reported.reported_names`, stands for all of its.
         data: see `with_root`.
         protocol: in place of the benchmarks' own.
 
@@ -190,7 +186,8 @@ def read_benchmarks(
     """
     read: dict[str, Benchmark] = {}
     titled: dict[str, Path] = {}
-    for path in {path.resolve(): path for path in map(_find, names)}.values():
+    found = map(_find, spell_out(names, benchmark_names()))
+    for path in {path.resolve(): path for path in found}.values():
         if path.stem in read:
             raise RecipeError(f"two benchmarks have the name {path.stem!r}: rename {path}")
         benchmark = read[path.stem] = read_benchmark(path, data, protocol)
@@ -230,17 +227,19 @@ def with_root(table: Mapping[str, Any], data: Path | None = None) -> dict[str, A
         data: the data folder; None means the environment's DINO_IR_DATA.
 
     Raises:
+        RecipeError: a root is not the text of a path.
         DataError: a root is relative and there is no data folder.
     """
 
     def complete(key: str, value: Any) -> Any:
+        if key == "root":
+            if not isinstance(value, str):
+                raise RecipeError(f'expected the text of a path as root, got {value!r}; write root = "DIR"')
+            return value if Path(value).is_absolute() else str(_data_folder(data) / value)
         if isinstance(value, Mapping):
             return with_root(cast(Mapping[str, Any], value), data)
-        if isinstance(value, list):
-            return [complete("", one) for one in cast(list[Any], value)]
-        if key == "root" and not Path(value).is_absolute():
-            return str(_data_folder(data) / value)
-        return value
+        is_list = isinstance(value, list)
+        return [complete("", one) for one in cast(list[Any], value)] if is_list else value
 
     return {key: complete(key, value) for key, value in table.items()}
 
@@ -261,7 +260,8 @@ def _find(name_or_path: str | Path) -> Path:
     if path.suffix != ".toml":
         path = _SHIPPED / f"{name_or_path}.toml"
     if not path.is_file():
-        raise RecipeError(f"no benchmark {str(name_or_path)!r}; there are: {', '.join(benchmark_names())}")
+        known = f"{', '.join(benchmark_names())}; for all of a table: {', '.join(reported_names())}"
+        raise RecipeError(f"no benchmark {str(name_or_path)!r}; there are: {known}")
     return path
 
 
@@ -272,7 +272,7 @@ def _check(table: Mapping[str, Any], path: Path) -> None:
         if not isinstance(value, _KEYS[key]):
             kind = getattr(_KEYS[key], "__name__", "name or a table")
             raise RecipeError(f"{path}: {key} must be a {kind}, got {value!r}")
-    for key in _NEEDED:
+    for key in ("dataset", "task", "title"):
         if key not in table:
             raise RecipeError(f"{path}: {key} is missing")
 

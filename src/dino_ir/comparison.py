@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dino_ir.experiment import Experiment
-from dino_ir.reported import reported_table
+from dino_ir.reported import Reported, reported_table
 from dino_ir.unfinished import unfinished_name
 
 __all__ = [
@@ -193,24 +193,35 @@ def _cells(experiment: Experiment, scores: Sequence[Score]) -> list[str]:
 
 
 def _reported_rows(experiment: Experiment) -> list[list[str]]:
-    """What was printed: the method, a cell for each column, and the mean where no number is missing."""
+    """What was printed: the method, a cell for each column, and the average."""
     if not experiment.reported:
         return []
     table = reported_table(experiment.reported)
-    methods: dict[str, dict[str, Mapping[str, float]]] = {}
-    for row in table.rows:
-        methods.setdefault(row.restorer, {})[row.benchmark] = row.scores
+    methods: dict[str, dict[str, Reported]] = {}
+    for row in (*table.rows, *table.averages):
+        methods.setdefault(row.restorer, {})[row.benchmark] = row
     lines: list[list[str]] = []
-    for method, scores in methods.items():
-        found = [scores.get(name, {}) for name in table.benchmarks]
-        values = {key: [each[key] for each in found if key in each] for key in ("psnr", "ssim")}
-        mean = {key: fmean(each) for key, each in values.items() if len(each) == len(found)}
-        lines.append([f"{method} (reported)", *map(_printed, [*found, mean])])
+    for method, cells in methods.items():
+        found = [cells.get(name) for name in table.benchmarks]
+        average = _reported_cell(cells[""]) if "" in cells else _reported_mean(found)
+        lines.append([f"{method} (reported)", *map(_reported_cell, found), average])
     return lines
 
 
-def _printed(scores: Mapping[str, float]) -> str:
-    return " / ".join(f"{value:.{2 if key == 'psnr' else 3}f}" for key, value in scores.items()) or "–"
+def _reported_cell(row: Reported | None) -> str:
+    return _printed(row.scores, "?" if row.is_doubtful else "") if row else "–"
+
+
+def _reported_mean(cells: Sequence[Reported | None]) -> str:
+    """Of what no average is printed of: none where a number is missing or doubted."""
+    sure = [cell.scores for cell in cells if cell and not cell.is_doubtful]
+    values = {key: [each[key] for each in sure if key in each] for key in ("psnr", "ssim")}
+    return _printed({key: fmean(each) for key, each in values.items() if len(each) == len(cells)})
+
+
+def _printed(scores: Mapping[str, float], doubt: str = "") -> str:
+    numbers = (f"{value:.{2 if key == 'psnr' else 3}f}{doubt}" for key, value in scores.items())
+    return " / ".join(numbers) or "–"
 
 
 def _difference(arm: str, benchmark: str, paired: _Paired) -> Difference:

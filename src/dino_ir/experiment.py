@@ -6,10 +6,10 @@ The ones that come with the package are in `tables/`. No table has code of its o
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from dino_ir.errors import RecipeError
 
@@ -18,10 +18,58 @@ __all__ = ["Arm", "Experiment", "experiment_names", "read_experiment"]
 _SCALES = ("smoke", "small", "paper")  # each is in `commands.reproduce.Scale`, with what it means
 
 _SHIPPED = Path(__file__).parent / "tables"
-_KEYS = {"title", "columns", "control", "notes", "arm", "reported", "small", "paper"}
-_SCALE_KEYS = {"benchmarks", "recipe", "settings", "seeds", "tile", "notes"}
-_ARM_KEYS = {"name", "title", "small", "paper"}
-_PART_KEYS = {"title", "recipe", "settings", "run", "weights", "restorer"}
+_REPORTED = Path(__file__).parent / "reported"
+
+_Rules = Mapping[str, tuple[Callable[[Any], bool], str]]  # by key, what is right, and that in words
+
+
+def _is_list(value: Any, is_right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(is_right, cast(list[Any], value)))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_whole(value: Any, low: int) -> bool:
+    return type(value) is int and value >= low
+
+
+_TEXT = (_is_text, "a text")
+_TEXTS = (lambda v: _is_list(v, _is_text), 'a list of texts, such as ["one", "other"]')
+_TABLE = (_is_table, "a table")
+_SEEDS = (
+    lambda v: v != [] and _is_list(v, lambda seed: _is_whole(seed, 0)),
+    "a list of whole numbers, such as [0, 1, 2]",
+)
+_TILE = (lambda v: v in ("auto", "off") or _is_whole(v, 1), '"auto", "off" or a number of pixels')
+_ARMS = (lambda v: _is_list(v, _is_table), "tables, each below [[arm]]")
+
+_KEYS: _Rules = {
+    **dict.fromkeys(("title", "control", "reported"), _TEXT),
+    **dict.fromkeys(("columns", "notes"), _TEXTS),
+    **dict.fromkeys(("small", "paper"), _TABLE),
+    "arm": _ARMS,
+}
+_SCALE_KEYS: _Rules = {
+    **dict.fromkeys(("benchmarks", "settings", "notes"), _TEXTS),
+    "recipe": _TEXT,
+    "seeds": _SEEDS,
+    "tile": _TILE,
+}
+_ARM_KEYS: _Rules = {
+    **dict.fromkeys(("name", "title"), _TEXT),
+    **dict.fromkeys(("small", "paper"), _TABLE),
+}
+_PART_KEYS: _Rules = {
+    **dict.fromkeys(("title", "recipe", "run", "weights"), _TEXT),
+    "settings": _TEXTS,
+    "restorer": _TABLE,
+}
 
 
 class Arm(NamedTuple):
@@ -89,7 +137,7 @@ def read_experiment(name_or_path: str | Path, scale: str) -> Experiment:
         scale: "smoke" (the smallest other one that there is, with two seeds at most), "small" or "paper".
 
     Raises:
-        RecipeError: no such experiment or scale, or a key that is wrong or missing.
+        RecipeError: no such experiment, scale or reported table, or a key that is wrong or missing.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -131,6 +179,8 @@ def _parse(table: Mapping[str, Any], name: str, scale: str) -> Experiment:
         reported=table.get("reported", ""),
     )
     _check_fit(experiment)
+    if experiment.reported:
+        _check_reported(experiment.reported, len(experiment.columns))
     return experiment
 
 
@@ -148,11 +198,15 @@ def _arm(table: Mapping[str, Any], scale: str, at_scale: Mapping[str, Any], expe
     return Arm(name, title, recipe, settings, part.get("run", f"{experiment}/{name}"))
 
 
-def _check(table: Mapping[str, Any], known: set[str], needed: set[str], place: str) -> None:
-    if unknown := sorted(table.keys() - known):
-        raise RecipeError(f"{place}unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+def _check(table: Mapping[str, Any], rules: _Rules, needed: set[str], place: str) -> None:
+    if unknown := sorted(table.keys() - rules.keys()):
+        raise RecipeError(f"{place}unknown {', '.join(unknown)}; known: {', '.join(sorted(rules))}")
     if missing := sorted(needed - table.keys()):
         raise RecipeError(f"{place}{', '.join(missing)} is missing")
+    for key, value in table.items():
+        is_right, words = rules[key]
+        if not is_right(value):
+            raise RecipeError(f"{place}{key}: expected {words}, got {value!r}")
 
 
 def _check_fit(experiment: Experiment) -> None:
@@ -161,3 +215,12 @@ def _check_fit(experiment: Experiment) -> None:
         raise RecipeError(f"{len(experiment.benchmarks)} benchmarks do not fit {columns} columns")
     if experiment.control not in names or len(set(names)) < len(names):
         raise RecipeError(f"the control is one of different arms; got {experiment.control!r} of {names}")
+
+
+def _check_reported(name: str, columns: int) -> None:
+    known = sorted(path.stem for path in _REPORTED.glob("*.toml"))
+    if name not in known:
+        raise RecipeError(f"no reported table {name!r}; there are: {', '.join(known)}")
+    table = tomllib.loads((_REPORTED / f"{name}.toml").read_text(encoding="utf-8"))
+    if len(table["benchmarks"]) != columns:
+        raise RecipeError(f"the {len(table['benchmarks'])} columns of {name} do not fit {columns} columns")

@@ -37,6 +37,7 @@ from dino_ir.training import WEIGHTS, Run, build_sources, train
 __all__ = ["Site", "needs", "reproduce"]
 
 _SIDE = 256  # of the photo that operations are counted for
+_SMOKE = "Pictures made on the spot, networks of two steps: no number here means anything."
 _COSTS = ("steps", "weights", f"GFLOP at {_SIDE}²", "PFLOP to train")
 
 
@@ -110,8 +111,8 @@ def reproduce(experiment: Experiment, site: Site) -> str:
         RecipeError, DataError, WeightsError: something that the experiment names is wrong or missing.
         TrainingError: a run failed, a folder holds another recipe's run, or `site.stop` said so.
     """
-    site.out.mkdir(parents=True, exist_ok=True)
     jobs, benchmarks = _jobs(experiment, site), _benchmarks(experiment, site)
+    site.out.mkdir(parents=True, exist_ok=True)
     ready: list[_Job] = []
     for job in jobs:
         if _is_done(job) or (site.trains and _train(job, site)):
@@ -127,8 +128,7 @@ def _jobs(experiment: Experiment, site: Site) -> list[_Job]:
     for seed in experiment.seeds:
         for arm in experiment.arms:
             if arm.recipe is not None:
-                path = site.recipes / f"{arm.recipe}.toml"
-                recipe = Recipe.read(path, [*arm.settings, f"seed={seed}"])
+                recipe = Recipe.read(_recipe_file(arm.recipe, site), [*arm.settings, f"seed={seed}"])
                 if experiment.scale == "smoke":
                     recipe = shrink_recipe(recipe, make_photos(site.out / "photos"))
                 jobs.append(_Job(arm, seed, recipe, site.runs / arm.run / str(seed)))
@@ -137,11 +137,23 @@ def _jobs(experiment: Experiment, site: Site) -> list[_Job]:
     return jobs
 
 
+def _recipe_file(name: str, site: Site) -> Path:
+    path = site.recipes / f"{name}.toml"
+    if not path.is_file():
+        hint = "give --recipes DIR, the recipes of a checkout of DINO-IR"
+        raise RecipeError(f"{path} cannot be read: no such file; {hint}")
+    return path
+
+
 def _benchmarks(experiment: Experiment, site: Site) -> Mapping[str, Benchmark]:
     if experiment.scale == "smoke":
         photos = make_photos(site.out / "photos")
         return {name: toy_benchmark(name, photos) for name in experiment.names}
-    return read_benchmarks(experiment.benchmarks, site.data)
+    read = read_benchmarks(experiment.benchmarks, site.data)
+    if list(read) != experiment.names:
+        named = ", ".join(experiment.benchmarks)
+        raise RecipeError(f"expected a benchmark for each column, got {named}; name each of them, once")
+    return read
 
 
 def _is_done(job: _Job) -> bool:
@@ -252,10 +264,11 @@ def _notes(experiment: Experiment, missing: Sequence[_Job]) -> Iterator[str]:
     yield f"Scale {experiment.scale}; PSNR in dB / SSIM; seeds {', '.join(map(str, experiment.seeds))}."
     if experiment.reported:
         table = reported_table(experiment.reported)
-        yield f"Reported: {table.source}; {table.note}. Not comparable where our data or training is another."
+        about = "; ".join(filter(None, (table.source, table.note, table.differs)))
+        yield f"Reported: {about}. Not comparable where our data or training is another."
     for job in missing:
         yield f"Not trained yet, and left out: {job.arm.title}, seed {job.seed}."
-    yield from experiment.notes
+    yield from [_SMOKE] if experiment.scale == "smoke" else experiment.notes
 
 
 def _costs(job: _Job, is_smoke: bool) -> list[str]:

@@ -47,7 +47,7 @@ class Validation:
         limits = {Path(table["benchmark"]).stem: table.get("limit") for table in tables}
         counts = {name: len(benchmark.dataset) for name, benchmark in read.items()}
         return cls(
-            {name: (read[name], min(limits[name] or counts[name], counts[name])) for name in read}, folder
+            {name: (read[name], min(limits.get(name) or counts[name], counts[name])) for name in read}, folder
         )
 
     def __call__(self, product: nn.Module, step: int) -> dict[str, float]:

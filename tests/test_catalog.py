@@ -46,3 +46,26 @@ def test_inner_tables_are_parts_too():
     )
 
     assert [type(part).__name__ for part in chain.degradations] == ["GaussianBlur", "GaussianNoise"]
+
+
+@pytest.mark.parametrize(
+    ("shelf", "table", "said"),
+    [
+        (
+            "degradations",
+            {"name": "gaussian_noise", "sigma": "25"},
+            r"noise: sigma: expected a number or a list of numbers, got '25'$",
+        ),
+        ("restorers", {"name": "bm3d", "sigma": "25"}, r"bm3d: sigma: expected a number, got '25'$"),
+        ("restorers", {"name": "nl_means", "told": "no"}, r"told: expected true or false, got 'no'$"),
+        ("degradations", {"name": "gaussian_noise", "sigma": [1, "2"]}, r"\(given: sigma = \[1, '2'\]\)$"),
+    ],
+)
+def test_a_value_of_a_wrong_type_names_the_part_and_the_option(shelf, table, said):
+    with pytest.raises(RecipeError, match=said):
+        catalog.build(shelf, table)
+
+
+def test_text_is_taken_where_text_is_wanted():
+    assert catalog.build("degradations", {"name": "rain", "strength": "heavy"}).strength == "heavy"
+    assert catalog.build("metrics", {"name": "ssim", "window": "uniform"}).window == "uniform"

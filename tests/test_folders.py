@@ -5,9 +5,16 @@ import sys
 import pytest
 import torch
 
-from dino_ir.errors import DataError, DinoIRError, RecipeError
+from dino_ir.errors import DataError, DinoIRError, ImageError, RecipeError
 from dino_ir.files.images import Photo, write_photo
-from dino_ir.folders import as_markdown, frechet_distance, match_folders, score_pairs, write_scores
+from dino_ir.folders import (
+    as_markdown,
+    check_border,
+    frechet_distance,
+    match_folders,
+    score_pairs,
+    write_scores,
+)
 from dino_ir.protocol import OURS, Protocol, protocol_names, read_protocol
 
 
@@ -73,8 +80,9 @@ def test_folders_that_share_no_name_are_refused(tmp_path):
 
     with pytest.raises(DataError, match="expected such as b with any suffix"):
         match_folders(tmp_path / "restored", tmp_path / "clean")
-    with pytest.raises(DataError, match="no folder"):
-        match_folders(tmp_path / "absent", tmp_path / "clean")
+    for names in (("absent", "clean"), ("clean", "absent")):
+        with pytest.raises(DataError, match=r"^no folder .*/absent$"):
+            match_folders(*(tmp_path / name for name in names))
 
 
 def test_a_photo_is_scored_by_every_protocol_side_by_side(folders):
@@ -88,6 +96,38 @@ def test_a_photo_is_scored_by_every_protocol_side_by_side(folders):
     assert second.scores["promptir"]["psnr"] == pytest.approx(psnr(20), abs=1e-4)
     # Luma of a grey image is 219 of 255 as steep.
     assert first.scores["allweather"]["psnr"] == pytest.approx(psnr(10 * 219 / 255), abs=1e-4)
+
+
+def test_a_photo_too_small_for_one_of_several_protocols_has_no_score_there(folders):
+    protocols = [OURS, Protocol(name="coarse", multiple=64), Protocol(name="wide", border=20)]
+
+    first, _second = score_pairs(match_folders(*folders).pairs, protocols, ["psnr", "ssim"])
+
+    assert first.scores["default"]["psnr"] == pytest.approx(psnr(10), abs=1e-4)
+    for name in ("coarse", "wide"):
+        assert list(first.scores[name]) == ["psnr", "ssim"]
+        assert all(map(math.isnan, first.scores[name].values()))
+    assert as_markdown([first], protocols).count("| – | – | – | – |") == 2
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [
+        (Protocol(multiple=64), "an image of 40x40 is too small for a protocol that cuts to multiples of 64"),
+        (Protocol(border=500), "^a: border 500 leaves nothing of 40 x 40$"),
+    ],
+)
+def test_a_photo_too_small_for_the_only_protocol_is_refused(folders, protocol, said):
+    with pytest.raises(ImageError, match=said):
+        list(score_pairs(match_folders(*folders).pairs, [protocol], ["psnr"]))
+
+
+def test_a_border_and_a_shift_leave_a_pixel_or_are_refused():
+    protocol = Protocol(border=10, shift=5)
+
+    check_border(protocol, torch.zeros(3, 31, 40), "a")
+    with pytest.raises(ImageError, match=r"^a: border 10 and shift 5 leave nothing of 40 x 30$"):
+        check_border(protocol, torch.zeros(3, 30, 40), "a")
 
 
 def test_sizes_that_differ_are_refused(folders):

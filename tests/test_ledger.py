@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from dino_ir.errors import DataError
 from dino_ir.evaluation import Row
 from dino_ir.ledger import Ledger
 
@@ -41,7 +42,6 @@ def test_what_was_added_is_kept(tmp_path):
         (IDENTITY, ["p0"], METRICS, {0}),
         (IDENTITY, PICTURES, ["psnr"], {0, 1}),
         (IDENTITY, PICTURES, ["psnr", "lpips"], set()),
-        ({**IDENTITY, "restorer_digest": "other"}, PICTURES, METRICS, set()),
         ({**IDENTITY, "benchmark_digest": "other"}, PICTURES, METRICS, set()),
     ],
 )
@@ -49,6 +49,20 @@ def test_only_what_is_still_true_is_kept(tmp_path, identity, pictures, metrics, 
     written(tmp_path)
 
     assert Ledger(tmp_path, "noise", identity).kept(pictures, metrics).keys() == kept
+
+
+def test_rows_of_another_restorer_are_neither_taken_nor_lost(tmp_path):
+    ledger = Ledger(tmp_path, "noise", IDENTITY, {"restorer": "bm3d"})
+    ledger.add(0, ROWS[0], "p0")
+    other = Ledger(tmp_path, "noise", {**IDENTITY, "restorer_digest": "other"})
+
+    said = r"noise\.jsonl has rows of another restorer \(bm3d\): give another folder, or .* --overwrite$"
+    with pytest.raises(DataError, match=said):
+        other.refuse_others()
+    with pytest.raises(DataError, match=said):
+        other.kept(PICTURES, METRICS)
+    ledger.refuse_others()
+    assert ledger.kept(PICTURES, METRICS).keys() == {0}
 
 
 def test_what_rows_do_not_say_is_said_for_them_and_no_more(tmp_path):

@@ -10,7 +10,7 @@ import torch
 
 from dino_ir import scoring
 from dino_ir.catalog import build
-from dino_ir.errors import DataError, DinoIRError, RecipeError, WeightsError
+from dino_ir.errors import DataError, DinoIRError, ImageError, RecipeError, WeightsError
 from dino_ir.files.images import Photo, read_rgb, write_photo
 from dino_ir.files.weights import write_weights
 from dino_ir.scoring import Job, Subject, score, score_benchmarks
@@ -121,9 +121,27 @@ def test_new_pictures_new_weights_and_new_benchmarks_are_scored_anew(job, calls,
     assert calls == [1, 0, 1, 2, 3]
 
     calls.clear()
-    score(replace(job, subject=Subject(restorer="identity")), folder=tmp_path / "out")
-    score(replace(job, subject=Subject(restorer="identity")), folder=tmp_path / "out", is_anew=True)
+    score(replace(job, subject=Subject(restorer="identity")), folder=tmp_path / "other")
+    score(replace(job, subject=Subject(restorer="identity")), folder=tmp_path / "other", is_anew=True)
     assert calls == [0, 1, 2, 3] * 2
+
+
+def test_a_folder_has_one_restorer_unless_one_says_so(job, calls, tmp_path):
+    (tmp_path / "first.toml").write_text(BENCHMARK.replace("Four", "First"))
+    one, other = (replace(job, limit=1, subject=Subject(restorer=each)) for each in ("identity", "nl_means"))
+    score(one, folder=tmp_path / "out")
+    before = (tmp_path / "out/four_first1.jsonl").read_bytes()
+    names = [str(tmp_path / "first.toml"), job.benchmark]
+    calls.clear()
+
+    with pytest.raises(DataError, match=r"rows of another restorer \(identity\): give another folder"):
+        score_benchmarks(names, other, folder=tmp_path / "out")
+
+    assert calls == []
+    assert (tmp_path / "out/four_first1.jsonl").read_bytes() == before
+    score_benchmarks(names, other, folder=tmp_path / "out", is_anew=True)
+    assert '"restorer": "nl_means"' in (tmp_path / "out/four_first1.jsonl").read_text()
+    assert calls == [0, 0]
 
 
 def test_a_limit_takes_the_first_photos_and_leaves_the_files_of_all_alone(job, tmp_path):
@@ -358,6 +376,7 @@ def test_of_all_those_are_scored_that_are_here_and_can_be(tmp_path):
         ({"data": "nowhere"}, DataError),
         ({"protocol": "matlab"}, RecipeError),
         ({"metrics": ("psnr", "beauty")}, RecipeError),
+        ({"protocol": "levin"}, ImageError),  # which leaves nothing of 23 x 21
         ({"subject": Subject(restorer="identity", backend="onnx")}, DinoIRError),
         ({"subject": Subject("default", backend="tpu")}, DinoIRError),
     ],
@@ -365,6 +384,19 @@ def test_of_all_those_are_scored_that_are_here_and_can_be(tmp_path):
 def test_what_is_wrong_is_said(job, changes, problem):
     with pytest.raises(problem):
         score_benchmarks([job.benchmark], replace(job, **changes))
+
+
+def test_all_stands_alone(job):
+    with pytest.raises(RecipeError, match=r"^all stands alone: "):
+        score_benchmarks(["all", "set5_blur"], job)
+
+
+def test_a_border_that_leaves_nothing_names_the_photo_and_its_size(job, tmp_path):
+    (tmp_path / "wide.toml").write_text("border = 500\n")
+    identity = Subject(restorer="identity")
+
+    with pytest.raises(ImageError, match=r"^0: border 500 leaves nothing of 23 x 21$"):
+        score(replace(job, subject=identity, protocol=str(tmp_path / "wide.toml")))
 
 
 def test_what_goes_wrong_in_another_process_is_said(job, pool):

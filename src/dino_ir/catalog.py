@@ -8,8 +8,9 @@ import importlib
 import inspect
 import pkgutil
 import tomllib
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, cast, get_args
 
 from dino_ir.errors import RecipeError
 
@@ -35,6 +36,15 @@ _SHELF_OF = {
     "prior": "priors",
 }
 """`network = { name = ... }` is built from `networks/`; `networks = [...]` is a list of such tables."""
+
+
+_WORDS: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Sequence[int]: "a list of whole numbers",
+    Sequence[float]: "a list of numbers",
+}
 
 
 def names(shelf: str) -> list[str]:
@@ -83,10 +93,16 @@ def build(shelf: str, table: Mapping[str, Any]) -> Any:
     except TypeError as problem:
         takes = ", ".join(signature.parameters) or "nothing"
         raise RecipeError(f"{shelf}/{table['name']}: {problem} (it takes: {takes})") from None
+    for key, parameter in signature.parameters.items():
+        if isinstance(options.get(key), str) and (wanted := _wanted(parameter.annotation)):
+            raise RecipeError(f"{shelf}/{table['name']}: {key}: expected {wanted}, got {options[key]!r}")
     try:
         return part(**options)
-    except (TypeError, ValueError) as problem:  # a value of the wrong type, or one the part refuses
+    except ValueError as problem:  # a value that the part refuses
         raise RecipeError(f"{shelf}/{table['name']}: {problem}") from problem
+    except TypeError as problem:  # a value of a wrong type, which Python says without the option's name
+        given = ", ".join(f"{key} = {value!r}" for key, value in options.items())
+        raise RecipeError(f"{shelf}/{table['name']}: {problem} (given: {given})") from problem
 
 
 def read_table(text: str) -> dict[str, Any]:
@@ -104,6 +120,13 @@ def read_table(text: str) -> dict[str, Any]:
         return tomllib.loads(f"table = {text}")["table"]
     except tomllib.TOMLDecodeError as problem:
         raise RecipeError(f"{text} is not a TOML table: {problem}") from None
+
+
+def _wanted(annotation: Any) -> str:
+    """What an option takes, in words; "" where it may be text, or what text stands for."""
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    words = [_WORDS.get(kind, "") for kind in kinds if kind is not NoneType]
+    return " or ".join(words) if all(words) else ""
 
 
 def _option(key: str, value: Any) -> Any:

@@ -6,7 +6,8 @@ from dino_ir.arguments import VersionOption
 from dino_ir.commands.cluster import cluster
 from dino_ir.commands.evaluate import evaluate, score
 from dino_ir.commands.export import export
-from dino_ir.commands.reproduce import figure, reproduce
+from dino_ir.commands.figure import figure
+from dino_ir.commands.reproduce import reproduce
 from dino_ir.commands.restore import restore
 from dino_ir.commands.show import degrade, demo, doctor, list_parts
 from dino_ir.commands.train import check, train

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from dino_ir.errors import DataError, DinoIRError
+from dino_ir.contracts import Metric
+from dino_ir.errors import DataError, DinoIRError, ImageError
 from dino_ir.evaluation import compare, interval
 from dino_ir.files.images import name_images, read_rgb
 from dino_ir.ops.color import to_float
@@ -18,6 +20,7 @@ __all__ = [
     "Matched",
     "Scored",
     "as_markdown",
+    "check_border",
     "frechet_distance",
     "match_folders",
     "score_pairs",
@@ -48,6 +51,9 @@ def match_folders(restored: Path, clean: Path) -> Matched:
     Raises:
         DataError: a folder is missing, two photos of one have one name, or no name is in both.
     """
+    for folder in (restored, clean):
+        if not folder.is_dir():
+            raise DataError(f"no folder {folder}")
     theirs = name_images(clean)
     ours: dict[str, Path] = {}
     for found, path in name_images(restored).items():
@@ -66,10 +72,10 @@ def match_folders(restored: Path, clean: Path) -> Matched:
 def score_pairs(
     pairs: Mapping[str, tuple[Path, Path]], protocols: Sequence[Protocol], metrics: Sequence[str]
 ) -> Iterator[Scored]:
-    """Score each photo by each protocol; NaN by metrics that it is too small for.
+    """Score each photo by each protocol; NaN by metrics and, of several, by protocols it is too small for.
 
     Raises:
-        ImageError: a file cannot be read, or is too small for a protocol.
+        ImageError: a file cannot be read, or is too small for the only protocol.
         DataError: the two photos of a pair differ in size.
         RecipeError: no such metric.
     """
@@ -79,11 +85,35 @@ def score_pairs(
         if image.shape != target.shape:
             sizes = " and ".join(f"{each.shape[3]}x{each.shape[2]}" for each in (image, target))
             raise DataError(f"{restored} and {clean} differ in size: {sizes}")
-        scores = {
-            key: compare(protocol.finish(protocol.cut(image)), protocol.cut(target), rule, protocol)
-            for key, (protocol, rule) in rules.items()
-        }
+        scores: dict[str, dict[str, float]] = {}
+        for key, (protocol, rule) in rules.items():
+            try:
+                scores[key] = _score(image, target, name, protocol, rule)
+            except ImageError:
+                if len(rules) == 1:
+                    raise
+                scores[key] = dict.fromkeys(rule, math.nan)
         yield Scored(name, scores)
+
+
+def _score(
+    image: Tensor, target: Tensor, name: str, protocol: Protocol, rule: Mapping[str, Metric]
+) -> dict[str, float]:
+    image, target = protocol.cut(image), protocol.cut(target)
+    check_border(protocol, target, name)
+    return compare(protocol.finish(image), target, rule, protocol)
+
+
+def check_border(protocol: Protocol, image: Tensor, name: str) -> None:
+    """Refuse an image [..., H, W] of which a protocol leaves nothing to be scored.
+
+    Raises:
+        ImageError: nothing is left; the message has the image's name.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width) <= 2 * (protocol.border + protocol.shift):
+        shift = f" and shift {protocol.shift} leave" if protocol.shift else " leaves"
+        raise ImageError(f"{name}: border {protocol.border}{shift} nothing of {width} x {height}")
 
 
 def as_markdown(scored: Sequence[Scored], protocols: Sequence[Protocol]) -> str:

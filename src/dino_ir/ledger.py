@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dino_ir.errors import DataError
 from dino_ir.evaluation import Row
 
 __all__ = ["Ledger"]
@@ -34,6 +35,21 @@ class Ledger:
         self.path, self.table = folder / f"{name}.jsonl", folder / f"{name}.csv"
         self.identity, self.about = dict(identity), dict(about or {})
 
+    def refuse_others(self) -> None:
+        """Refuse to go on with rows of another restorer, which would be lost.
+
+        Raises:
+            DataError: there are some.
+        """
+        ours = self.identity["restorer_digest"]
+        for line in self._lines():
+            if line.get("restorer_digest", ours) != ours:
+                other = line.get("restorer", "not named")
+                raise DataError(
+                    f"{self.path} has rows of another restorer ({other}): give another folder,"
+                    " or replace them by --overwrite"
+                )
+
     def kept(
         self,
         pictures: Sequence[str],
@@ -46,10 +62,13 @@ class Ledger:
             pictures: digests of the images as they are now.
             metrics: that a row must have.
             unsaid: what holds for rows that say nothing of it, for they were written before it was said.
+
+        Raises:
+            DataError: as `refuse_others`.
         """
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        self.refuse_others()
         rows: dict[int, Row] = {}
-        for line in filter(None, map(_parse, lines)):
+        for line in self._lines():
             index = line.get("index", -1)
             is_same = self.identity.items() <= {**unsaid, **line}.items() and index in range(len(pictures))
             if is_same and line.get("picture") == pictures[index] and set(metrics) <= line.keys():
@@ -71,6 +90,10 @@ class Ledger:
             writer = csv.DictWriter(file, fieldnames=list(lines[0]))
             writer.writeheader()
             writer.writerows(lines)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        return list(filter(None, map(_parse, lines)))
 
     def _line(self, index: int, row: Row, picture: str) -> dict[str, Any]:
         inputs = {f"input_{name}": score for name, score in row.input_scores.items()}

@@ -16,9 +16,10 @@ from dino_ir.backends import choose_backend, find_precision, forget_sizes, use_b
 from dino_ir.benchmark import Benchmark, read_available, read_benchmark, read_benchmarks
 from dino_ir.catalog import build, read_table
 from dino_ir.contracts import Restorer
-from dino_ir.errors import DinoIRError
+from dino_ir.errors import DinoIRError, RecipeError
 from dino_ir.evaluation import Row, score_image
 from dino_ir.files.weights import digest, find_weights
+from dino_ir.folders import check_border
 from dino_ir.inference import find_device, load
 from dino_ir.ledger import Ledger
 from dino_ir.page import make_preview
@@ -95,7 +96,8 @@ class Subject:
         if self.restorer is None:
             return digest(find_weights(self.weights))
         table = read_table(self.restorer)
-        files = [digest(Path(value)) for value in table.values() if _is_file(value)]
+        paths = (Path(each) for each in table.values() if isinstance(each, str))
+        files = [digest(path) for path in paths if path.is_file()]
         return hashlib.sha256(json.dumps([table, files], sort_keys=True).encode()).hexdigest()
 
 
@@ -156,9 +158,11 @@ def score_benchmarks(
             title and its name, with the program where that is not torch in float32.
 
     Raises:
-        DinoIRError: as `score`; but of all benchmarks, one that cannot be scored is noted.
+        DinoIRError: "all" beside others; or as `score`, but of all, one that cannot be scored is noted.
     """
     takes_all = list(names) == [ALL]
+    if ALL in names and not takes_all:
+        raise RecipeError(f"{ALL} stands alone: give it without other benchmarks, or name those you want")
     if takes_all:
         here, missing = read_available(job.data, job.protocol)
     else:
@@ -168,13 +172,16 @@ def score_benchmarks(
     files = {Path(name).stem: name for name in names}
     run = "{backend} in {precision}".format(**job.subject.program) if job.subject.program != _UNSAID else ""
     scores = Scores({}, {}, missing, {}, run)
+    jobs = {name: replace(job, benchmark=files.get(name, name)) for name in here}
+    if folder is not None and not is_anew:
+        for name, benchmark in here.items():
+            _ledger(jobs[name], benchmark, folder).refuse_others()
     with workers(processes) as pool:
         for name, benchmark in here.items():
-            each = replace(job, benchmark=files.get(name, name))
             title = ", ".join(filter(None, (f"{benchmark.title} ({name})", run)))
             shown = partial(show, title) if show else None
             try:
-                scores.rows[name] = score(each, pool, folder, is_anew, partial(saw, name), shown)
+                scores.rows[name] = score(jobs[name], pool, folder, is_anew, partial(saw, name), shown)
                 scores.benchmarks[name] = benchmark
             except DinoIRError as problem:
                 if not takes_all:
@@ -202,13 +209,13 @@ def score(
         folder: where rows are written as they come, and from where those of an earlier run are taken if the
             digests of restorer, benchmark and picture are still the same, and tile, device, backend and
             precision. With a limit, the files' names say so.
-        is_anew: those of an earlier run do not count.
+        is_anew: those of an earlier run do not count, and those of another restorer are replaced.
         saw: is told how many photos are done, and how many there are, after each.
         show: is given each row with the photo's pictures. Those whose rows are of an earlier run are restored
             again for it: the row stays, and what they score now is in the `Shot`.
 
     Raises:
-        DinoIRError: the restorer or the benchmark cannot be built, or an image cannot be restored.
+        DinoIRError: what was asked cannot be built or restored, or the folder has rows of another restorer.
     """
     benchmark = _benchmark(job)
     job = replace(job, subject=job.subject.settled(_pixels(job, [benchmark])))
@@ -216,8 +223,7 @@ def score(
     rows: dict[int, Row] = {}
     ledger, pictures = None, [""] * len(indices)
     if folder is not None:
-        name = Path(job.benchmark).stem + (f"_first{job.limit}" if job.limit else "")
-        ledger = Ledger(folder, name, _identity(job, benchmark), _about(job, benchmark))
+        ledger = _ledger(job, benchmark, folder)
         pictures = [benchmark.picture(index) for index in indices]
         rows = {} if is_anew else ledger.kept(pictures, job.metrics, _UNSAID)
     wanted = [index for index in indices if show or index not in rows]
@@ -242,6 +248,7 @@ def _score_one(job: Job, is_shown: bool, index: int) -> Shot:
         forget_sizes(restorer)
         metrics = benchmark.protocol.metrics(job.metrics)
         row, *pictures = score_image(restorer, benchmark, index, metrics, job.tile)
+        check_border(benchmark.protocol, pictures[-1], row.image)
     return Shot(row, tuple(make_preview(picture) for picture in pictures) if is_shown else ())
 
 
@@ -259,10 +266,6 @@ def _pixels(job: Job, benchmarks: Iterable[Benchmark]) -> float:
     return total
 
 
-def _is_file(value: object) -> bool:
-    return isinstance(value, str) and Path(value).is_file()
-
-
 @lru_cache(maxsize=1)
 def _restorer(subject: Subject) -> Restorer:
     with one_thread():  # OpenVINO and onnxruntime keep the number they start with
@@ -272,6 +275,11 @@ def _restorer(subject: Subject) -> Restorer:
 @lru_cache(maxsize=1)
 def _benchmark(job: Job) -> Benchmark:
     return read_benchmark(job.benchmark, job.data, job.protocol)
+
+
+def _ledger(job: Job, benchmark: Benchmark, folder: Path) -> Ledger:
+    name = Path(job.benchmark).stem + (f"_first{job.limit}" if job.limit else "")
+    return Ledger(folder, name, _identity(job, benchmark), _about(job, benchmark))
 
 
 def _identity(job: Job, benchmark: Benchmark) -> dict[str, str]:

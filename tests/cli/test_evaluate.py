@@ -48,6 +48,32 @@ def test_what_was_scored_is_not_scored_again_unless_one_says_so(call, folder):
     assert anew == first
 
 
+def test_the_folder_of_another_restorer_is_left_as_it_is_unless_one_says_so(call, folder):
+    (folder / "two.toml").write_text(BENCHMARK)
+    command = ["evaluate", "two.toml", "--data", ".", "-o", "scores", "--restorer"]
+    call(*command, "identity")
+    before = {path.name: path.read_bytes() for path in (folder / "scores").iterdir()}
+
+    code, output = call(*command, "nl_means")
+
+    assert code == 2
+    assert re.fullmatch(
+        r"dino-ir: scores/two\.jsonl has rows of another restorer \(identity\): give another folder, or .*\n",
+        output,
+    )
+    assert {path.name: path.read_bytes() for path in (folder / "scores").iterdir()} == before
+    assert call(*command, "nl_means", "--overwrite")[0] == 0
+
+
+def test_a_border_that_leaves_nothing_is_refused(call, folder):
+    (folder / "two.toml").write_text(BENCHMARK)
+    (folder / "wide.toml").write_text("border = 500\n")
+
+    said = call("evaluate", "two.toml", "--restorer", "identity", "--data", ".", "--protocol", "wide.toml")
+
+    assert said == (1, "dino-ir: a: border 500 leaves nothing of 40 x 33\n")
+
+
 def test_a_protocol_metrics_and_a_limit_may_be_chosen(call, folder):
     (folder / "two.toml").write_text(BENCHMARK)
     options = ["--protocol", "promptir", "--metric", "ms_ssim", "--limit", "1", "--data", "."]
@@ -169,7 +195,14 @@ def test_scores_are_exact_unless_a_backend_is_named(call, folder, weights, monke
             "no 'beauty' in metrics/",
         ),
         (["two.toml"], "--data DIR"),
-        (["two.toml", "--data", "."], "no weights 'absent'"),
+        (["two.toml", "--data", ".", "--weights", "absent"], "no weights 'absent'"),
+        (["two.toml", "--restorer", "identity", "--weights", "absent"], "give one of them"),
+        (["two.toml", "--exact"], "--exact goes with --backend: without it scores are exact already"),
+        (
+            ["two.toml", "--metric", "fid"],
+            "fid compares folders, not photos: write photos by `dino-ir restore`",
+        ),
+        (["all", "set5_blur"], "all stands alone: give it without other benchmarks"),
         (["two.toml", "--data", ".", "--restorer", "plain"], "restorers/plain"),
         (["two.toml", "--data", ".", "--restorer", "magic"], "no 'magic' in restorers/"),
         (["two.toml", "--data", ".", "--restorer", "{name="], "{name= is not a TOML table"),
@@ -183,7 +216,7 @@ def test_scores_are_exact_unless_a_backend_is_named(call, folder, weights, monke
 def test_a_wrong_evaluation_is_one_sentence_and_code_2(call, folder, words, said):
     (folder / "two.toml").write_text(BENCHMARK)
 
-    code, output = call("evaluate", *words, "--weights", "absent")
+    code, output = call("evaluate", *words)
 
     assert code == 2
     assert re.fullmatch(rf"dino-ir: .*{re.escape(said)}.*\n", output)

@@ -1,4 +1,4 @@
-"""The verbs that reproduce tables and figures."""
+"""The verb that reproduces tables."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dino_ir.commands.reproduce import figure, reproduce
+from dino_ir.commands.reproduce import reproduce
 
 ROOT = Path(__file__).parents[2]
 TWO = """
@@ -34,10 +34,9 @@ paper = {}
 
 @pytest.fixture
 def run(folder):
-    """Call one of the verbs in a folder that has an experiment; its exit code, and all that was said."""
+    """Call the verb in a folder that has an experiment; its exit code, and all that was said."""
     app = typer.Typer()
-    app.command("reproduce")(reproduce)
-    app.command("figure")(figure)
+    app.command()(reproduce)
     (folder / "two.toml").write_text(TWO)
 
     def call(*words):
@@ -50,7 +49,7 @@ def run(folder):
 
 
 def test_smoke_needs_no_photos_and_leaves_tables(run, folder):
-    code, said = run("reproduce", "two.toml", "--scale", "smoke", "--recipes", ROOT / "recipes")
+    code, said = run("two.toml", "--scale", "smoke", "--recipes", ROOT / "recipes")
 
     assert code == 0
     assert "| B | " in said
@@ -59,7 +58,7 @@ def test_smoke_needs_no_photos_and_leaves_tables(run, folder):
 
 
 def test_results_go_where_they_are_wanted(run, folder):
-    words = ("reproduce", "two.toml", "--scale", "smoke", "--no-train", "--recipes", ROOT / "recipes")
+    words = ("two.toml", "--scale", "smoke", "--no-train", "--recipes", ROOT / "recipes")
     code, said = run(*words, "-o", "tables", "--runs", "elsewhere")
 
     assert code == 0
@@ -70,7 +69,7 @@ def test_results_go_where_they_are_wanted(run, folder):
 
 @pytest.mark.slow
 def test_the_papers_scale_says_what_it_needs_and_begins_nothing(run, folder):
-    words = ("reproduce", "two.toml", "--scale", "paper", "--recipes", ROOT / "recipes", "--device", "cpu")
+    words = ("two.toml", "--scale", "paper", "--recipes", ROOT / "recipes", "--device", "cpu")
     code, said = run(*words, "--data", folder)
 
     assert code == 0
@@ -84,11 +83,9 @@ def test_the_papers_scale_says_what_it_needs_and_begins_nothing(run, folder):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("reproduce", "table9"), "no experiment 'table9'; there are: guidance"),
-        (("reproduce", "guidance", "--scale", "paper"), "no scale 'paper'; it has: smoke, small"),
-        (("reproduce", "two.toml", "--scale", "smoke"), "recipes/guidance_tiny.toml cannot be read"),
-        (("figure", "fig9"), "no figure 'fig9'; there are: crops"),
-        (("figure", "training"), "training needs the folder of a run"),
+        (("table9",), "no experiment 'table9'; there are: guidance"),
+        (("guidance", "--scale", "paper"), "no scale 'paper'; it has: smoke, small"),
+        (("two.toml", "--scale", "smoke"), "recipes/guidance_tiny.toml cannot be read"),
     ],
 )
 def test_wrong_usage_is_code_2_and_a_sentence(run, words, message):
@@ -96,13 +93,3 @@ def test_wrong_usage_is_code_2_and_a_sentence(run, words, message):
 
     assert code == 2
     assert message in said
-
-
-def test_a_figure_is_drawn_of_photos_that_are_named(run, folder, weights):
-    pytest.importorskip("matplotlib", reason="figures are drawn by matplotlib")
-    code, said = run("figure", "crops", "photos/a.png", "--weights", weights, "--restorer", "identity")
-
-    assert code == 0
-    assert "crops.png and crops.csv" in said
-    assert "a,haze,tiny," in (folder / "crops.csv").read_text()
-    assert "a,rain,identity," in (folder / "crops.csv").read_text()

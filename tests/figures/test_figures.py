@@ -7,7 +7,19 @@ import pytest
 import torch
 
 from dino_ir.catalog import build
-from dino_ir.drawing import Drawing, Material, figure_names, find_figure, new_figure, show, write_drawing
+from dino_ir.contracts import Truth
+from dino_ir.drawing import (
+    Drawing,
+    Material,
+    Sample,
+    check_drawing,
+    check_output,
+    figure_names,
+    find_figure,
+    new_figure,
+    show,
+    write_drawing,
+)
 from dino_ir.errors import DataError, RecipeError
 from dino_ir.files.images import read_rgb
 from dino_ir.priors.dino_tiny import DINOTiny
@@ -128,6 +140,17 @@ def test_identity_scores_what_the_degraded_photo_does_in_crops(material):
             assert scores[name, damage, "nothing"] == scores[name, damage, "degraded"]
 
 
+def test_a_sample_is_shown_as_it_is_in_crops():
+    clean = torch.full((3, 40, 40), 100 / 255)
+    sample = Sample("a", "set", torch.full((3, 40, 40), 110 / 255), Truth(clean, []))
+
+    drawing = find_figure("crops")(Material(samples=[sample], restorers={"nothing": Identity()}))
+
+    score = f"{-20 * math.log10(10 / 255):.3f}"
+    assert drawing.rows == [("a", "set", "degraded", score), ("a", "set", "nothing", score)]
+    assert len(drawing.figure.axes) == 3
+
+
 def test_the_curves_of_a_run_are_means_of_its_log(material):
     rows = find_figure("training")(material).rows
 
@@ -162,6 +185,36 @@ def test_a_picture_is_shown_pixel_by_pixel():
 
     assert axes[0, 0].images[0].get_array().tolist() == [[[1, 0, 1]]]
     assert figure.axes == [axes[0, 0]]
+
+
+@pytest.mark.parametrize("name", ["fig3a", "fig5", "crops"])
+def test_no_edge_of_a_figure_is_empty(name, material, tmp_path):
+    write_drawing(find_figure(name)(material), tmp_path / "figure.png")
+
+    inked = read_rgb(tmp_path / "figure.png").min(dim=0).values < 250
+    for lines in (inked.any(dim=1), inked.any(dim=0)):
+        places = lines.nonzero()
+        empty = max(int(places.min()), len(lines) - 1 - int(places.max()))
+        assert empty <= 20  # 0.1 inches at 150 dpi, and a little
+
+
+def test_a_place_is_checked_for_the_picture_and_its_numbers(tmp_path):
+    (tmp_path / "a.csv").touch()
+
+    check_drawing(tmp_path / "new/b.PDF")
+    check_drawing(tmp_path / "a.png", is_replaced=True)
+    with pytest.raises(DataError, match=r"a\.csv exists: choose another name, or replace it by --overwrite"):
+        check_drawing(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.csv is read by this command"):
+        check_drawing(tmp_path / "a.png", [tmp_path / "a.csv"], is_replaced=True)
+
+
+def test_an_output_may_not_be_an_input_by_another_name(tmp_path):
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+
+    with pytest.raises(DataError, match=r"link\.csv is read by this command"):
+        check_output(tmp_path / "link.csv", (".csv",), [tmp_path / "a.csv"], is_replaced=True)
 
 
 def test_a_kind_of_file_that_cannot_be_drawn_is_named(tmp_path):

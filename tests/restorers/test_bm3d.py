@@ -41,6 +41,13 @@ def test_sigma_is_estimated_where_it_is_not_told():
     assert float(PSNR()(told(noisy), clean)) > float(PSNR()(noisy, clean)) + 10
 
 
+def test_blind_it_is_not_told_and_estimates():
+    blind = BM3D(told=False)
+
+    assert blind.told(Truth(smooth_photo(), [(GaussianNoise(), {"sigma": 25, "seed": 0})])) is blind
+    assert blind.sigma is None
+
+
 def test_a_sigma_that_was_given_is_not_replaced_by_the_truth():
     given = BM3D(sigma=10)
 

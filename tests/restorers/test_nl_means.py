@@ -49,6 +49,13 @@ def test_of_two_flat_halves_each_is_averaged_alone():
     assert float((NLMeans(25)(halves) - halves).abs().max()) < 1e-3
 
 
+def test_blind_it_is_not_told_and_estimates():
+    blind = NLMeans(told=False)
+
+    assert blind.told(Truth(smooth_photo(), [(GaussianNoise(), {"sigma": 25, "seed": 0})])) is blind
+    assert blind.sigma is None
+
+
 def test_a_sigma_that_was_given_is_not_replaced_by_the_truth():
     given = NLMeans(sigma=10)
 

@@ -1,6 +1,7 @@
 """The verbs that score: restorers on benchmarks, and folders of restored photos."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,17 +14,18 @@ from dino_ir.arguments import (
     OverwriteOption,
     RestorerOption,
     TileOption,
-    WeightsOption,
     out_option,
 )
+from dino_ir.errors import RecipeError
 from dino_ir.terminal import FAILED, console, plain_errors
 
 if TYPE_CHECKING:
+    from dino_ir.folders import Matched
     from dino_ir.scoring import Scores
 
 __all__ = ["evaluate", "score"]
 
-_ALL = "all"
+_ALL, _FID = "all", "fid"
 
 MetricsOption = Annotated[
     list[str] | None,
@@ -43,12 +45,22 @@ def evaluate(
             help="Names, TOML files, or all whose pictures are there; a wrong name lists those there are.",
         ),
     ],
-    weights: WeightsOption = "default",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A shipped name (`dino-ir doctor` lists them) or a file.",
+            show_default="default",
+        ),
+    ] = None,
     restorer: RestorerOption = None,
     data: DataOption = None,
     out: Annotated[
         Path | None,
-        out_option("DIR", "Folder for a CSV per benchmark and the table. What it has is not scored again."),
+        out_option(
+            "DIR",
+            "Folder of one restorer, for a CSV per benchmark and the table. What it has is not scored again.",
+        ),
     ] = None,
     device: DeviceOption = "auto",
     tile: TileOption = "auto",
@@ -97,8 +109,9 @@ def evaluate(
         from dino_ir.gallery import open_gallery
         from dino_ir.scoring import Job, Subject, score_benchmarks
 
+        _check_options(weights, restorer, backend, exact, more or ())
         metrics = tuple(dict.fromkeys(("psnr", "ssim", *(more or ()))))
-        subject = Subject(weights, restorer, device, backend or "torch", exact or backend is None)
+        subject = Subject(weights or "default", restorer, device, backend or "torch", exact or not backend)
         job = Job(subject, "", data, protocol, metrics, tile, limit)
         with open_gallery(html, f"Scores of {subject.name}") if html else nullcontext() as show:
             with console.status("") as status:
@@ -114,6 +127,20 @@ def evaluate(
             _print_scores(scores, subject.name, out)  # before the page, so that no page can lose them
     if scores.failed:
         raise typer.Exit(FAILED)
+
+
+def _check_options(
+    weights: str | None, restorer: str | None, backend: str | None, exact: bool, metrics: Sequence[str]
+) -> None:
+    if weights is not None and restorer is not None:
+        raise RecipeError("--weights and --restorer are two restorers: give one of them")
+    if exact and backend is None:
+        raise RecipeError("--exact goes with --backend: without it scores are exact already, so leave it out")
+    if _FID in metrics:
+        raise RecipeError(
+            "fid compares folders, not photos: write photos by `dino-ir restore`, then"
+            " `dino-ir score RESTORED_DIR CLEAN_DIR --metric fid`"
+        )
 
 
 def _print_scores(scores: "Scores", restorer: str, out: Path | None) -> None:
@@ -144,27 +171,34 @@ def score(
     ] = "default",
     metric: MetricsOption = None,
     out: Annotated[Path | None, out_option("FILE", "A CSV file with a line per photo and protocol.")] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Score restored photos against clean ones, by the rule of any paper. Prints a Markdown table.
 
     Photos that are in one folder alone are listed, and the exit code is 1.
     """
     with plain_errors():
+        from dino_ir.drawing import check_output
         from dino_ir.folders import as_markdown, frechet_distance, match_folders, score_pairs, write_scores
         from dino_ir.protocol import protocol_names, read_protocol
 
+        if out:
+            check_output(out, (".csv",), is_replaced=overwrite)
         names = protocol_names() if protocol == _ALL else [protocol]
         protocols = [read_protocol(name) for name in names]
         metrics = list(dict.fromkeys(("psnr", "ssim", *(metric or ()))))
-        takes_fid = "fid" in metrics
         matched = match_folders(restored, clean)
-        scored = list(score_pairs(matched.pairs, protocols, [name for name in metrics if name != "fid"]))
+        scored = list(score_pairs(matched.pairs, protocols, [name for name in metrics if name != _FID]))
+        lines = [as_markdown(scored, protocols), "", f"{len(scored)} photo{'s' * (len(scored) != 1)}"]
+        if _FID in metrics:
+            lines[-1] += f", FID {frechet_distance(matched.pairs):.2f}"
+        sys.stdout.write("\n".join(lines) + "\n")  # before the file, so that no file can lose them
         if out:
             write_scores(scored, out)
-        lines = [as_markdown(scored, protocols), "", f"{len(scored)} photo{'s' * (len(scored) != 1)}"]
-        if takes_fid:
-            lines[-1] += f", FID {frechet_distance(matched.pairs):.2f}"
-    sys.stdout.write("\n".join(lines) + "\n")
+    _list_alone(matched, restored, clean)
+
+
+def _list_alone(matched: "Matched", restored: Path, clean: Path) -> None:
     for alone, folder, other in (
         (matched.clean_alone, clean, restored),
         (matched.restored_alone, restored, clean),

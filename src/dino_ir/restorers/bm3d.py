@@ -30,6 +30,7 @@ class BM3D(Restorer):
     Args:
         sigma: of the noise, on the 0-255 scale. None: as told; where the benchmark adds no Gaussian noise,
             it is estimated by `ops.noise.estimate_sigma`.
+        told: False: no benchmark tells it the sigma, so that it is as blind as other restorers.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W], any H and W.
@@ -42,15 +43,15 @@ class BM3D(Restorer):
     multiple_of = 1
     works_in_tiles = False
 
-    def __init__(self, sigma: float | None = None) -> None:
+    def __init__(self, sigma: float | None = None, told: bool = True) -> None:
         super().__init__()
         if sigma is not None and not sigma >= 0:
             raise ValueError(f"sigma is a number from 0, got {sigma}")
-        self.sigma = sigma
+        self.sigma, self.may_be_told = sigma, told
 
     def told(self, truth: Truth) -> Restorer:
         sigmas = [each["sigma"] for part, each in truth.damage if isinstance(part, GaussianNoise)]
-        return BM3D(sigmas[-1]) if sigmas and self.sigma is None else self
+        return BM3D(sigmas[-1]) if sigmas and self.sigma is None and self.may_be_told else self
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         bm3d = _package()

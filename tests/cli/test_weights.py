@@ -13,7 +13,7 @@ from dino_ir.files.weights import shipped
 from dino_ir.inference import load
 from dino_ir.published import published
 
-VERBS = ("list", "fetch", "verify", "import")
+VERBS = ("list", "fetch", "verify", "import", "mean")
 CONTENT = b"tensors"
 
 
@@ -182,3 +182,23 @@ def test_what_cannot_be_imported_is_one_sentence_and_leaves_nothing(call, tmp_pa
     assert "there.safetensors exists; give another name, or delete it" in there[1]
     assert not (tmp_path / "mine.safetensors").exists()
     assert (tmp_path / "there.safetensors").read_text() == "kept"
+
+
+def test_the_mean_of_one_file_twice_is_that_file(call, tmp_path):
+    out = tmp_path / "mean.safetensors"
+
+    code, output = call("weights", "mean", "default", "default", "-o", out)
+
+    assert (code, output) == (0, f"{out}: the mean of 2 files\n")
+    ours, default = (dict(load(each).named_parameters()) for each in (out, "default"))
+    assert all(torch.equal(ours[name], default[name]) for name in default)
+
+
+def test_a_mean_replaces_nothing(call, tmp_path):
+    (tmp_path / "there.safetensors").write_bytes(b"kept")
+
+    code, output = call("weights", "mean", "default", "default", "-o", tmp_path / "there.safetensors")
+
+    assert code == 2
+    assert output.endswith("there.safetensors exists; give another name, or delete it\n")
+    assert (tmp_path / "there.safetensors").read_bytes() == b"kept"

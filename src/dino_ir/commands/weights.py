@@ -9,10 +9,10 @@ from dino_ir.arguments import out_option
 from dino_ir.errors import RecipeError, WeightsError
 from dino_ir.terminal import plain_errors, say
 
-__all__ = ["fetch", "import_weights", "list_weights", "verify", "weight_verbs"]
+__all__ = ["fetch", "import_weights", "list_weights", "mean", "verify", "weight_verbs"]
 
 weight_verbs = typer.Typer(
-    name="weights", no_args_is_help=True, help="List, fetch, verify and import weights."
+    name="weights", no_args_is_help=True, help="List, fetch, verify, import and average weights."
 )
 
 
@@ -82,6 +82,23 @@ def import_weights(
             raise WeightsError(f"{file}: {problem}") from None
         network = table["restorer"]["network"]
         say(f"{out}: {', '.join(f'{key} = {value}' for key, value in network.items())}")
+
+
+@weight_verbs.command()
+def mean(
+    files: Annotated[
+        list[str], typer.Argument(metavar="NAME|FILE", help="Weights of one restorer, two at least.")
+    ],
+    out: Annotated[Path, out_option("FILE", "The weight file to write, such as mean.safetensors.")],
+) -> None:
+    """Write the mean of several runs' weights, which began at the same ones."""
+    with plain_errors():
+        from dino_ir.averaging import average_weights
+
+        if out.exists():
+            raise WeightsError(f"{out} exists; give another name, or delete it")
+        average_weights(files, out)
+        say(f"{out}: the mean of {len(files)} files")
 
 
 def _row(name: str, parameters: int, licence: str, place: object) -> str:

@@ -1,6 +1,6 @@
 """How hard each term of a recipe's loss pulls: norms of its gradient, and the angle between two terms.
 
-Command: python bench/gradients.py recipes/dino_ir_tiny.toml --data DIR --init WEIGHTS
+Command: python bench/gradients.py recipes/dino_ir_contrast.toml --data DIR --init WEIGHTS
 """
 
 import argparse

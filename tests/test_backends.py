@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dino_ir import backends, tiling
-from dino_ir.backends import choose_backend, count_pixels, find_precision, forget_sizes, use_backend
+from dino_ir.backends import choose_backend, count_pixels, find_precision, use_backend
 from dino_ir.catalog import build
 from dino_ir.errors import DinoIRError, WeightsError
 from dino_ir.files.images import Photo, write_photo
@@ -71,18 +71,18 @@ def test_a_size_that_comes_often_gives_the_same(restorer, cache):
     assert fast.run.fixed is None
 
 
-def test_sizes_that_came_before_can_be_forgotten(restorer, cache):
+def test_sizes_that_came_before_can_be_forgotten(restorer, cache, monkeypatch):
     pytest.importorskip("openvino")
     pytest.importorskip("onnxscript")
     fast, photo = use_backend(restorer, "openvino", exact=True), torch.rand(3, 160, 160)
     first = restore(fast, photo, tile=32)
     assert fast.run.fixed is not None
 
-    forget_sizes(fast)
+    fast.forget()
 
     assert (fast.run.fixed, fast.run.count) == (None, 0)
+    monkeypatch.setattr(fast.run, "_compile", lambda _shapes: pytest.fail("made again"))
     assert torch.equal(restore(fast, photo, tile=32), first)
-    forget_sizes(restorer)  # which remembers none
 
 
 def test_a_graph_is_made_once_for_a_restorer_and_again_for_another(restorer, cache, monkeypatch):
@@ -186,6 +186,8 @@ def test_pixels_are_counted_by_headers_until_they_are_enough(tmp_path):
 
     assert count_pixels(photos) == 1800
     assert count_pixels(photos, enough=700) == 1200
+    assert count_pixels(photos, most=599) == 0
+    assert count_pixels([tmp_path / ("x" * 300)]) == 0
     assert count_pixels([tmp_path / "missing.png"]) == 0
 
 

@@ -171,3 +171,36 @@ def test_a_machine_and_workers_are_killed_and_nothing_is_lost(tmp_path, monkeypa
             assert torch.equal(read_photo(row["result"]).pixels, read_photo(row["photo"]).pixels)
     left, done = plan_remote(["in"], "out")
     assert ([job.photo for job in left], done) == ([str(broken), str(deadly)], 40)
+
+
+@pytest.mark.parametrize("photos", ["memory://in", "memory://in/", "memory://in/**/*.png"])
+def test_results_in_a_folder_below_are_no_photos(store, photos):
+    store.pipe("/in/out/a.png", b"")
+    store.pipe("/in/outer/c.png", b"")
+
+    jobs, done = plan_remote([photos], "memory://in/out")
+
+    assert done == 1
+    names = [job.photo.removeprefix("memory:///in/") for job in jobs]
+    assert [name for name in names if name.endswith(".png")] == ["outer/c.png", "x/b.png"]
+
+
+def test_a_folder_of_results_alone_holds_no_photos(store):
+    store.pipe("/done/out/a.png", b"")
+
+    with pytest.raises(DataError, match="memory://done holds no photos"):
+        plan_remote(["memory://done"], "memory://done/out")
+
+
+def test_on_this_machine_too_results_below_are_no_photos(tmp_path):
+    for name in ("a.png", "out/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert plan_remote([str(tmp_path)], f"{tmp_path}/out/") == ([], 1)
+
+
+@pytest.mark.parametrize(("paths", "out"), [([""], "out"), (["a.png"], "")])
+def test_an_empty_path_is_refused(paths, out):
+    with pytest.raises(DataError, match="a path is empty"):
+        plan_remote(paths, out)

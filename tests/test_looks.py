@@ -129,3 +129,38 @@ def test_nothing_is_written_over_a_photo_a_result_or_another_file(tmp_path, name
 
     with pytest.raises(DataError, match="choose another name"):
         keep_apart([None, tmp_path / "page.html", tmp_path / name], [job])
+
+
+@pytest.mark.parametrize("names", [["a.png"], ["a.png", "a.png.jpg"]])
+def test_a_pair_is_never_written_over_a_photo_of_its_name(tmp_path, names):
+    make(tmp_path, "a.png", "a.png.jpg")
+    before = (tmp_path / "a.png.jpg").read_bytes()
+    jobs = plan([tmp_path / name for name in names], tmp_path / "out")
+
+    list(write_looks(restore_files(Identity(), jobs), compare=tmp_path, jobs=jobs))
+
+    assert (tmp_path / "a.png.jpg").read_bytes() == before
+    assert read_photo(tmp_path / "a.png_2.jpg").pixels.shape == (3, 40, 104)
+
+
+def test_a_pair_does_not_take_the_place_of_a_later_result(tmp_path):
+    make(tmp_path, "in/a.png", "in/a.png.jpg")
+    jobs = plan([tmp_path / "in"], tmp_path / "out")
+
+    results = list(write_looks(restore_files(Identity(), jobs), compare=tmp_path / "out", jobs=jobs))
+
+    assert [result.status for result in results] == ["restored", "restored"]
+    assert read_photo(tmp_path / "out/a.png.jpg").pixels.shape == (3, 40, 50)
+
+
+def test_pairs_of_an_earlier_run_are_replaced_if_one_says_so_but_photos_are_not(tmp_path):
+    make(tmp_path, "a.png", "b.png", "b.png.jpg", "pairs/a.png.jpg")
+    (tmp_path / "pairs/b.png.jpg").symlink_to(tmp_path / "b.png.jpg")
+    jobs = plan([tmp_path / name for name in ("a.png", "b.png", "b.png.jpg")], tmp_path / "out")
+
+    results = restore_files(Identity(), jobs, overwrite=True)
+    list(write_looks(results, compare=tmp_path / "pairs", jobs=jobs, overwrite=True))
+
+    assert read_photo(tmp_path / "pairs/a.png.jpg").pixels.shape == (3, 40, 104)
+    assert (tmp_path / "pairs/b.png.jpg").is_symlink()
+    assert (tmp_path / "pairs/b.png_2.jpg").is_file()

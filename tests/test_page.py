@@ -171,6 +171,13 @@ def test_a_wrong_place_is_refused_and_left_as_it_is(tmp_path, place, said):
     assert (tmp_path / "photo.png").read_text() == "pixels"
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
+
+    with pytest.raises(DataError, match=r"cannot be written to, so .*page\.html cannot lie in it"):
+        check_place(tmp_path / "deep" / "page.html")
+
+
 def test_a_page_is_replaced_by_a_page(page):
     write_page(page, "Photos", [entry("old")])
 

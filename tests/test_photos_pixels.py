@@ -42,10 +42,28 @@ class Blur(Restorer):
         return F.avg_pool2d(F.pad(degraded, (3, 3, 3, 3), mode="replicate"), 7, stride=1)
 
 
-def restored(folder, photo, restorer, suffix=".tif", **options):
+class Colourful(Restorer):
+    """Reddens each place by its own amount."""
+
+    multiple_of = 1
+
+    def forward(self, degraded, view=None):
+        return degraded * degraded.new_tensor([1.2, 1, 0.9])[:, None, None]
+
+
+class Flattener(Restorer):
+    """Evens out what has little contrast, as sky has."""
+
+    multiple_of = 1
+
+    def forward(self, degraded, view=None):
+        return degraded.mean().expand_as(degraded) if degraded.std() < 0.02 else degraded
+
+
+def restored(folder, photo, restorer, suffix=".tif", is_checked=False, **options):
     write_photo(folder / "a.tif", photo)
     job = Job(folder / "a.tif", folder / f"b{suffix}")
-    (row,) = restore_files(restorer, [job], Options(**options, is_checked=False))
+    (row,) = restore_files(restorer, [job], Options(**options, is_checked=is_checked))
     assert row.status == "restored", row
     return read_photo(folder / f"b{suffix}"), row
 
@@ -92,6 +110,45 @@ def test_a_neutral_photo_stays_neutral(tmp_path, restorer, profile):
     assert spread.max() <= 1.01 / 65535
     if isinstance(restorer, Identity):
         assert torch.equal(result.pixels, read_photo(tmp_path / "a.tif").pixels)
+
+
+@pytest.mark.parametrize("limit", [4_000_000, 100], ids=["small", "large"])
+@pytest.mark.parametrize("profile", [None, LINEAR_P3], ids=["none", "linear P3"])
+def test_a_neutral_photo_stays_neutral_whatever_the_restorer_does(tmp_path, monkeypatch, profile, limit):
+    monkeypatch.setattr("dino_ir.photos.LARGE", limit)
+    noise = torch.rand(1, 80, 90, generator=torch.Generator().manual_seed(0)).expand(3, -1, -1)
+    alpha = torch.ones(1, 80, 90)
+    alpha[:, :20, :30] = 0
+    noise = torch.where(alpha > 0, noise, of([0.9, 0.1, 0.3])[:, :1, :1])  # which nobody sees
+    photo = Photo(noise, 16, alpha, {"icc-profile-data": profile} if profile else {})
+
+    result, _row = restored(tmp_path, photo, Colourful(), tile=32)
+
+    seen = result.pixels[:, 20:]
+    assert torch.equal(seen, seen[:1].expand(3, -1, -1))
+    assert (seen - noise[:, 20:]).abs().max() > 0.02
+
+
+def test_a_photo_with_one_place_of_colour_is_not_neutral(tmp_path):
+    pixels = torch.full((3, 80, 90), 0.5)
+    pixels[0, 79, 89] = 0.6
+
+    result, _row = restored(tmp_path, Photo(pixels, 16), Colourful())
+
+    torch.testing.assert_close(result.pixels[:, 0, 0], torch.tensor([0.6, 0.5, 0.45]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("limit", [4_000_000, 100], ids=["small", "large"])
+def test_a_photo_is_judged_as_a_whole_not_by_its_tiles(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr("dino_ir.photos.LARGE", limit)
+    pixels = torch.full((3, 128, 512), 0.7)
+    pixels[:, 64:] += 0.02
+    pixels[:, :, 256:] -= torch.rand(3, 128, 256, generator=torch.Generator().manual_seed(0)) / 2
+    pixels[:, :, 384:] -= 0.15
+
+    result, _row = restored(tmp_path, Photo(pixels, 16), Flattener(), is_checked=True, tile=128)
+
+    assert result.pixels[:, :, :64].std() < 1e-4
 
 
 def test_colours_that_srgb_cannot_show_are_kept(tmp_path):

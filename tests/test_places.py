@@ -1,3 +1,7 @@
+import errno
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +17,25 @@ def make(folder, *names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_photo(folder / name, Photo(torch.rand(3, 6, 5)))
     return [folder / name for name in names]
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Make a folder that nobody can list, though root runs the tests."""
+    scandir, folders = os.scandir, set[Path]()
+
+    def guarded(path):
+        if Path(path).resolve() in folders:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    def lock(folder):
+        folder.mkdir(parents=True)
+        folders.add(folder.resolve())
+        return folder
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    return lock
 
 
 def results(jobs, folder):
@@ -106,7 +129,6 @@ def test_a_photo_named_twice_is_restored_once(tmp_path):
 @pytest.mark.parametrize(
     ("paths", "out", "message"),
     [
-        (["x/a.png", "y/a.png"], "out", r"would both become .*a\.png"),
         (["x/a.png"], "x", r"would replace .*a\.png"),
         (["x/a.png"], "x/a.png", r"would replace .*a\.png"),
         (["x"], "x", r"would replace .*a\.png"),
@@ -131,3 +153,52 @@ def test_a_link_to_the_photo_is_the_photo(tmp_path):
 
     with pytest.raises(DataError, match="would replace"):
         plan([photo], tmp_path / "link.png")
+
+
+def test_a_photo_spelt_in_two_ways_is_restored_once(tmp_path):
+    (photo,) = make(tmp_path, "p/a.png")
+    other = tmp_path / "p" / ".." / "p" / "a.png"
+
+    assert plan([photo, other]) == [Job(photo, tmp_path / "p/a_restored.png")]
+    assert plan([photo, other], tmp_path / "out") == [Job(photo, tmp_path / "out/a.png")]
+
+
+def test_a_folder_that_cannot_be_read_is_a_photo_that_fails_unless_it_is_hidden(tmp_path, locked):
+    make(tmp_path, "in/a.png")
+    locked(tmp_path / "in/.hidden")
+    folder = locked(tmp_path / "in/locked")
+
+    rows = list(restore_files(Identity(), plan([tmp_path / "in"], tmp_path / "out")))
+
+    assert [(row.photo.name, row.status) for row in rows] == [("a.png", "restored"), ("locked", "failed")]
+    assert rows[1].message == f"{folder} cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("out", [None, "out"])
+@pytest.mark.parametrize("name", ["locked", "locked_restored", "."])
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_a_named_folder_that_cannot_be_read_fails_alone(tmp_path, locked, monkeypatch, name, out, is_listed):
+    (photo,) = make(tmp_path, "a.png")
+    folder = locked(tmp_path / "in" / name)
+    monkeypatch.chdir(folder)
+    named = [Path(name) if name == "." else folder]
+
+    jobs = plan([photo], out and tmp_path / out, listed=named) if is_listed else plan([photo, *named], out)
+
+    assert [job.photo for job in jobs] == [photo, *named]
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".png", "locked/a.png"])
+def test_a_path_that_cannot_be_looked_at_fails_alone(tmp_path, name):
+    (photo,) = make(tmp_path, "a.png")
+
+    for jobs in (plan([tmp_path / name, photo]), plan([photo], tmp_path / "out", listed=[tmp_path / name])):
+        assert {job.photo.name for job in jobs} == {photo.name, Path(name).name}
+
+
+@pytest.mark.parametrize(
+    "arguments", [([""],), (["a.png", ""], "out"), (["a.png"], ""), (["a.png"], None, None, [""])]
+)
+def test_an_empty_path_is_refused(arguments):
+    with pytest.raises(DataError, match="a path is empty"):
+        plan(*arguments)

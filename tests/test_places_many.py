@@ -80,6 +80,7 @@ def test_a_pattern_that_fits_nothing_is_refused(tree, pattern):
         (b"a.jpg\r\n\r\nb.jpg", ["a.jpg", "b.jpg"]),
         (b"two\nlines.jpg\0 b.jpg\0", ["two\nlines.jpg", " b.jpg"]),
         (b"\xff.jpg\n", ["\udcff.jpg"]),
+        (b"\xef\xbb\xbfa.jpg\r\nb.jpg\r\n", ["a.jpg", "b.jpg"]),
         (b"\n", []),
         (b"", []),
     ],
@@ -162,10 +163,17 @@ def test_a_shard_is_sha_256s_first_eight_bytes():
     assert int("8c7f3104df2df75c", 16) % 1000 + 1 == shard_of(Path("in/a.jpg"), 1000)
 
 
-def test_photos_that_become_one_are_refused_whichever_shards_they_are_in(tree):
-    for number in range(1, 9):
-        with pytest.raises(DataError, match="would both become"):
-            plan(["in/a.jpg", "in/x/a.jpg"], "out", shard=(number, 8))
+def test_photos_that_become_one_fail_whichever_shards_they_are_in(tree):
+    paths = ["in/a.jpg", "in/b.PNG", "in/x/a.jpg"]
+
+    jobs = [job for number in range(1, 9) for job in plan(paths, "out", shard=(number, 8))]
+
+    words = "would become out/a.jpg too; restore them separately"
+    assert {job.photo.as_posix(): job.problem for job in jobs} == {
+        "in/a.jpg": f"in/x/a.jpg {words}",
+        "in/b.PNG": "",
+        "in/x/a.jpg": f"in/a.jpg {words}",
+    }
 
 
 @pytest.mark.parametrize(

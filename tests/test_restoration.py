@@ -10,7 +10,7 @@ from dino_ir.contracts import Restorer
 from dino_ir.files.images import Photo, read_photo, write_photo
 from dino_ir.photos import Options
 from dino_ir.places import plan
-from dino_ir.restoration import Result, restore_files, tally
+from dino_ir.restoration import Result, is_waiting, restore_files, tally
 from dino_ir.restorers.identity import Identity
 
 
@@ -102,6 +102,25 @@ def test_what_exists_is_skipped_unless_told(tmp_path):
     assert str(skipped) == f"{tmp_path / 'a.png'} skipped: {tmp_path / 'a_restored.png'} exists"
     assert (skipped.status, restored.status) == ("skipped", "restored")
     assert (tmp_path / "a_restored.png").read_bytes() != before
+
+
+def test_photos_wait_that_would_not_be_skipped(tmp_path):
+    make(tmp_path, "a.png", "a_restored.png", "b.png")
+    one, other = plan([tmp_path])
+
+    assert [is_waiting(job) for job in (one, other)] == [False, True]
+    assert is_waiting(one, overwrite=True)
+    assert is_waiting(one._replace(replaces=True))
+    assert is_waiting(one._replace(result=tmp_path / ("x" * 300)))
+
+
+def test_each_photo_is_begun_without_sizes_of_those_before(tmp_path, monkeypatch):
+    restorer, forgotten = Identity(), []
+    monkeypatch.setattr(Identity, "forget", lambda self: forgotten.append(self))
+
+    list(restore_files(restorer, plan(make(tmp_path, "a.png", "b.png"))))
+
+    assert forgotten == [restorer, restorer]
 
 
 def test_a_job_may_replace_its_own_result_and_no_other(tmp_path):

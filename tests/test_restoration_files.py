@@ -93,12 +93,20 @@ def test_a_file_of_another_kind_than_asked_for_is_refused(tmp_path):
     assert plan([tmp_path / "a.png"], tmp_path / "b.jpeg", ".jpg")[0].result.name == "b.jpeg"
 
 
-def test_two_photos_that_would_become_one_are_refused(tmp_path):
-    for name in ("a.png", "a.tif"):
+def test_photos_that_would_become_one_fail_and_the_rest_goes_on(tmp_path):
+    for name in ("a.png", "a.tif", "b.png"):
         PICTURE.save(tmp_path / name)
 
-    with pytest.raises(DataError, match="would both become"):
-        plan([tmp_path], None, ".jpg")
+    rows = rows_of(tmp_path, None, ".jpg")
+
+    assert [(row.photo.name, row.status) for row in rows] == [
+        ("a.png", "failed"),
+        ("a.tif", "failed"),
+        ("b.png", "restored"),
+    ]
+    result = tmp_path / "a_restored.jpg"
+    assert rows[0].message == f"{tmp_path / 'a.tif'} would become {result} too; restore them separately"
+    assert not result.exists()
 
 
 def test_coding_is_passed_on(tmp_path):
@@ -156,6 +164,61 @@ def test_alpha_fails_for_a_jpeg_and_the_rest_goes_on(tmp_path):
 
     assert [row.status for row in rows] == ["failed", "restored"]
     assert "a JPEG has no alpha" in rows[0].message
+
+
+class Black(Identity):
+    def forward(self, degraded, view=None):
+        return degraded * 0
+
+
+@pytest.mark.parametrize("limit", [4_000_000, 100], ids=["small", "large"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif", "tiff"])
+def test_a_photo_that_is_not_changed_is_copied(tmp_path, monkeypatch, kind, limit):
+    monkeypatch.setattr("dino_ir.photos.LARGE", limit)
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    photo = tmp_path / f"a.{kind}"
+    PICTURE.save(photo, exif=tags)
+    jobs = {name: Job(photo, tmp_path / f"{name}.{kind}") for name in ("no_strength", "kept", "asked")}
+
+    (untouched,) = restore_files(Black(), [jobs["no_strength"]], Options(strength=0))
+    (kept,) = restore_files(Black(), [jobs["kept"]])
+    (asked,) = restore_files(Black(), [jobs["asked"]], Options(strength=0, quality=40, depth=8))
+
+    assert (untouched.status, untouched.message) == ("restored", "")
+    assert (kept.status, asked.status) == ("kept", "restored")
+    assert jobs["no_strength"].result.read_bytes() == jobs["kept"].result.read_bytes() == photo.read_bytes()
+    assert jobs["asked"].result.read_bytes() != photo.read_bytes()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_becomes_of_another_kind_or_was_not_read_as_it_is_is_no_copy(tmp_path):
+    PICTURE.save(tmp_path / "a.png")
+    PICTURE.save(tmp_path / "b.tif", save_all=True, append_images=[PICTURE])
+    PICTURE.save(tmp_path / "c.jpg", "png")  # content counts, not the name
+    (tmp_path / "d.png").write_bytes(b"no picture")
+    jobs = plan([tmp_path / "a.png"], tmp_path / "a.webp")
+    jobs += plan([tmp_path / name for name in ("b.tif", "c.jpg", "d.png")])
+
+    rows = list(restore_files(Identity(), jobs, Options(strength=0)))
+
+    assert [row.status for row in rows] == ["restored", "restored", "restored", "failed"]
+    assert [row.result.read_bytes()[:3] for row in rows[:3]] == [b"RIF", b"II*", b"\xff\xd8\xff"]
+    assert rows[1].message == "the first of 2 pages"
+
+
+def test_a_copy_that_cannot_be_written_fails_and_leaves_nothing(tmp_path, monkeypatch):
+    PICTURE.save(tmp_path / "a.png")
+
+    def refuse(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dino_ir.restoration.shutil.copyfileobj", refuse)
+    (row,) = restore_files(Identity(), plan([tmp_path / "a.png"]), Options(strength=0))
+
+    result = tmp_path / "a_restored.png"
+    assert (row.status, row.message) == ("failed", f"cannot write {result}: No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("status", ["restored", "failed", "skipped"])

@@ -12,16 +12,21 @@ import pytest
 import torch
 
 from dino_ir.files.images import Photo, read_photo, write_photo
+from dino_ir.photos import LARGE
 
 PHOTOS = 150
 KILLS = 10
+SMALL = 100  # pixels; larger photos are then restored in pieces, as those of many megapixels are
 PROGRAM = """
+import sys
 from pathlib import Path
+from dino_ir import photos
 from dino_ir.manifest import Manifest
 from dino_ir.places import plan
 from dino_ir.restoration import restore_files
 from dino_ir.restorers.identity import Identity
 
+photos.LARGE = int(sys.argv[1])
 manifest = Manifest(Path("m.jsonl"), {}, resumes=True)
 jobs = manifest.rest(plan(["in"], "out"))
 print(len(jobs), flush=True)
@@ -43,9 +48,10 @@ def photos(tmp_path, monkeypatch):
     return {path: read_photo(path).pixels for path in (tmp_path / "in").rglob("*.png")}
 
 
-def start():
+def start(large):
     """A run that has begun, and how many photos it has left."""
-    run = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+    words = [sys.executable, "-c", PROGRAM, str(large)]
+    run = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     return run, int(run.stdout.readline())
 
 
@@ -56,12 +62,13 @@ def results(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_many_times_each_photo_is_restored_once_and_whole(tmp_path, photos):
+@pytest.mark.parametrize("large", [LARGE, SMALL], ids=["whole", "pieces"])
+def test_killed_many_times_each_photo_is_restored_once_and_whole(tmp_path, photos, large):
     rng = random.Random(0)
     done, amounts = {}, []
 
     for _kill in range(KILLS):
-        run, left = start()
+        run, left = start(large)
         time.sleep(rng.uniform(0, 0.15))
         run.send_signal(signal.SIGKILL)
         run.communicate()
@@ -73,7 +80,7 @@ def test_killed_many_times_each_photo_is_restored_once_and_whole(tmp_path, photo
             assert torch.equal(read_photo(result).pixels, photos[photo])
         amounts.append(len(now) - len(done))
         done = now
-    run, _left = start()
+    run, _left = start(large)
     run.communicate()
 
     assert run.returncode == 0

@@ -8,7 +8,14 @@ from dino_ir.degradations.rain import Rain
 from dino_ir.errors import ImageError
 from dino_ir.ops.random import seeded, uniform
 from dino_ir.ops.resample import resize
-from dino_ir.trust import find_problems, full_precision, require_trust, restore_trusted, wants_full_precision
+from dino_ir.trust import (
+    Survey,
+    UntrustedError,
+    find_problems,
+    full_precision,
+    restore_trusted,
+    wants_full_precision,
+)
 
 
 def scene(height=192, width=256, seed=0):
@@ -118,6 +125,51 @@ def test_a_shift_as_large_as_the_noise_that_is_gone_may_come_with_it():
     assert find_problems(even, even + 0.1) == ("drifts in colour by 26 levels",)
 
 
+def survey_of(photo, restored, height, width):
+    survey = Survey(photo.shape[-2:])
+    for top in range(0, photo.shape[-2], height):
+        for left in range(0, photo.shape[-1], width):
+            rows, columns = slice(top, top + height), slice(left, left + width)
+            survey.add(top, left, photo[:, rows, columns], restored[:, rows, columns])
+    return survey
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (63, 65), (130, 199), (192, 256)])
+@pytest.mark.parametrize("piece", [(64, 64), (37, 50), (11, 400)])
+def test_pieces_tell_of_a_photo_what_the_whole_does(size, piece):
+    photo = scene(*size)
+
+    for spoil in (torch.zeros_like, lambda photo: photo.flip(0), lambda photo: photo):
+        assert survey_of(photo, spoil(photo), *piece).problems() == find_problems(photo, spoil(photo))
+
+
+def test_a_piece_that_goes_flat_in_a_photo_that_does_not_is_no_problem():
+    sky = 0.7 + 0.02 * (torch.arange(256) // 64 % 2).expand(3, 192, 256)
+    flat = sky.mean().expand_as(sky)
+    land = scene()
+
+    survey = survey_of(torch.cat([sky, land], dim=2), torch.cat([flat, land], dim=2), 96, 128)
+
+    assert find_problems(sky, flat) == ("has 44% of the photo's contrast",)
+    assert survey.problems() == ()
+
+
+def test_a_photo_that_is_begun_anew_is_judged_by_its_last_pieces():
+    photo = scene()
+    survey = survey_of(photo, torch.zeros_like(photo), 64, 64)
+
+    survey.add(0, 0, photo, photo.clone())
+
+    assert survey.problems() == ()
+
+
+def test_a_piece_without_numbers_is_no_longer_waited_for():
+    photo = scene()
+
+    with pytest.raises(UntrustedError, match="the result has values that are not numbers"):
+        Survey(photo.shape[-2:]).add(0, 0, photo, photo * torch.nan)
+
+
 class Tries:
     """Restorations that come out one way after the other; it notes how exact each was asked to be."""
 
@@ -128,7 +180,9 @@ class Tries:
     def __call__(self):
         self.were_exact.append(not torch.is_autocast_enabled("cpu"))
         restored = self.results.pop(0)
-        require_trust(self.photo, restored)
+        survey = Survey(self.photo.shape[-2:])
+        survey.add(0, 0, self.photo, restored)
+        survey.require_trust()
         return restored
 
 

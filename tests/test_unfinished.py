@@ -43,3 +43,7 @@ def test_a_folder_that_is_a_file_holds_nothing_unfinished(tmp_path):
     sweep([tmp_path / "file" / "a.png", Path("nowhere/b.png")])
 
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_folder_that_cannot_be_named_holds_nothing_unfinished(tmp_path):
+    sweep([tmp_path / ("a" * 300) / "b.png"])

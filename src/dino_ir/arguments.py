@@ -1,6 +1,7 @@
 """What the verbs of the command line take: arguments and options, read and explained."""
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,12 +34,14 @@ __all__ = [
     "out_option",
     "read_depth",
     "read_format",
+    "read_place",
     "read_tile",
     "show_version",
 ]
 
 
 _FORMATS = ("jpg", "png", "webp", "tif", "avif")
+_OTHER_NAMES = {"jpeg": "jpg", "tiff": "tif"}
 
 
 def read_tile(text: str) -> int | str:
@@ -55,14 +58,28 @@ def read_tile(text: str) -> int | str:
 
 
 def read_format(text: str) -> str:
-    """Read a format option: the suffix of the files to write.
+    """Read a format option, in letters of any case: the suffix of the files to write.
 
     Raises:
         typer.BadParameter: none of those listed in its help.
     """
-    if text not in _FORMATS:
+    name = _OTHER_NAMES.get(text.lower(), text.lower())
+    if name not in _FORMATS:
         raise typer.BadParameter(f"expected {', '.join(_FORMATS)}, got {text!r}.")
-    return f".{text}"
+    return f".{name}"
+
+
+def read_place(text: str) -> Path:
+    """Read where to write: a file or a folder of this machine.
+
+    Raises:
+        typer.BadParameter: an empty text, or a URL.
+    """
+    if not text:
+        raise typer.BadParameter("it is empty; the folder that one is in has the name .")
+    if "://" in text:
+        raise typer.BadParameter(f"{text} is a URL, and only `dino-ir cluster` writes to those.")
+    return Path(text)
 
 
 def read_depth(text: str) -> int:
@@ -172,12 +189,14 @@ VersionOption = Annotated[
 ]
 
 
-def out_option(metavar: str, text: str) -> Any:
+def out_option(metavar: str, text: str, parser: Callable[[str], Path] | None = None) -> Any:
     """The option that says where results go."""
-    return typer.Option("-o", "--out", metavar=metavar, help=text)
+    return typer.Option("-o", "--out", parser=parser, metavar=metavar, help=text)
 
 
 ResultOption = Annotated[
-    Path | None,
-    out_option("OUT", "A file for one photo, or a folder. Default: NAME_restored.EXT beside each."),
+    Any,
+    out_option(
+        "OUT", "A file for one photo, or a folder. Default: NAME_restored.EXT beside each.", read_place
+    ),
 ]

@@ -1,6 +1,7 @@
 """Programs that can run a restorer's network: torch, OpenVINO, and onnxruntime; the prior stays in torch."""
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,6 @@ __all__ = [
     "computes_fast_in_bfloat16",
     "count_pixels",
     "find_precision",
-    "forget_sizes",
     "use_backend",
 ]
 
@@ -107,26 +107,18 @@ def find_precision(backend: str, exact: bool, device: str) -> str:
     return "bfloat16" if half else "float32"
 
 
-def forget_sizes(restorer: Restorer) -> None:
-    """Let what comes next be restored the same whatever came before.
-
-    OpenVINO takes another graph once one size has come often, and the two differ by rounding.
-    """
-    if isinstance(restorer, _Exported) and isinstance(restorer.run, _OpenVINO):
-        restorer.run.forget()
-
-
-def count_pixels(photos: Iterable[Path], enough: float = 1e9) -> float:
+def count_pixels(photos: Iterable[Path], most: float = math.inf, enough: float = 1e9) -> float:
     """How many pixels photo files have, by their headers; one that cannot be read has none.
 
     Args:
         photos: where they are.
+        most: a photo of more is refused, and has none.
         enough: stop counting here.
     """
     total = 0.0
     for photo in photos:
-        height, width = size_of(photo) or (0, 0)
-        total += height * width
+        pixels = math.prod(size_of(photo) or (0,))
+        total += pixels if pixels <= most else 0
         if total >= enough:
             break
     return total
@@ -160,6 +152,11 @@ class _Exported(Restorer):
         super().__init__()
         self.restorer, self.multiple_of, self.run = restorer, restorer.multiple_of, run
         self.no_pools = no_pools(restorer)
+
+    def forget(self) -> None:
+        # OpenVINO takes another graph once one size has come often, and the two differ by rounding.
+        if isinstance(self.run, _OpenVINO):
+            self.run.forget()
 
     def look(self, photo: Tensor) -> Tensor | None:
         return self.restorer.look(photo)
@@ -199,6 +196,7 @@ class _OpenVINO:
             "PERFORMANCE_HINT": "LATENCY",
         }
         self.open = self._compile()
+        self.made: tuple[Mapping[str, Any], Any] = MappingProxyType({}), None  # the last of a size
         self.forget()
 
     def forget(self, shapes: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -212,7 +210,9 @@ class _OpenVINO:
             self.forget(shapes)
         self.count += 1
         if self.count == self._OFTEN:
-            self.fixed = self._compile(shapes)
+            if self.made[0] != shapes:
+                self.made = shapes, self._compile(shapes)
+            self.fixed = self.made[1]
         request = self.fixed or self.open
         return request.infer(inputs)["restored"].copy()  # the next piece takes the same memory
 

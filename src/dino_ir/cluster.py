@@ -16,7 +16,7 @@ from dino_ir.formats.headers import KNOWN_SUFFIXES
 from dino_ir.inference import load
 from dino_ir.ops.allocator import keep_freed_memory
 from dino_ir.photos import AS_IT_COMES, Options
-from dino_ir.places import Job, name_result
+from dino_ir.places import Job, check_named, name_result
 from dino_ir.restoration import Result, restore_files
 from dino_ir.unfinished import sweep
 
@@ -42,6 +42,8 @@ def plan_remote(
 ) -> tuple[list[RemoteJob], int]:
     """Find the photos, and which of them have no result yet; results keep the tree below `out`.
 
+    What lies in `out`, where that is a folder below the photos', is the work of earlier runs, and no photo.
+
     Args:
         paths: photos, folders, and patterns such as "s3://bucket/photos/**/*.jpg": paths, or URLs of
             any kind that fsspec knows.
@@ -54,12 +56,15 @@ def plan_remote(
         What is left to do, and how many are done.
 
     Raises:
-        DataError: nothing there, two results of one name, or a kind of URL that needs another package.
+        DataError: nothing there, two results of one name, an empty path, or a kind of URL that needs another
+            package.
     """
+    check_named(*paths, *listed, out)
     files, folder = _open(out)
+    kept = _shown(files, folder.rstrip("/"))
     done = set() if overwrite else {_shown(files, path) for path in files.find(folder)}
     jobs = dict[str, RemoteJob]()
-    for photo, name in chain(*map(_find, paths), map(_listed, listed)):
+    for photo, name in chain(*(_find(path, kept) for path in paths), map(_listed, listed)):
         result = _shown(files, posixpath.join(folder, name_result(Path(name), suffix).as_posix()))
         if jobs.setdefault(result, RemoteJob(photo, result)).photo != photo:
             raise DataError(f"{jobs[result].photo} and {photo} would both become {result}")
@@ -187,8 +192,8 @@ def _connect(address: str | None) -> Any:
     return ray
 
 
-def _find(path: str) -> Iterator[tuple[str, str]]:
-    """The photos at a path, and the names they keep below `out`."""
+def _find(path: str, out: str) -> Iterator[tuple[str, str]]:
+    """The photos at a path, without those in a folder `out` below it; and the names they keep there."""
     files, place = _open(path)
     if any(letter in place for letter in "*?[") and not files.exists(place):
         root = posixpath.dirname(place[: min(map(place.find, (c for c in "*?[" if c in place)))])
@@ -198,12 +203,14 @@ def _find(path: str) -> Iterator[tuple[str, str]]:
     else:
         yield _shown(files, place), posixpath.basename(place)
         return
-    names = {posixpath.relpath(file, root): file for file in found}
+    names = {posixpath.relpath(file, root): _shown(files, file) for file in found}
+    is_below = out.startswith(f"{_shown(files, root).rstrip('/')}/")
     photos = [name for name in sorted(names) if _is_photo(name)]
+    photos = [name for name in photos if not (is_below and names[name].startswith(f"{out}/"))]
     if not photos:
         raise DataError(f"{path} holds no photos")
     for name in photos:
-        yield _shown(files, names[name]), name
+        yield names[name], name
 
 
 def _listed(path: str) -> tuple[str, str]:

@@ -241,6 +241,10 @@ class Restorer(Learner):
         """
         return self
 
+    def forget(self) -> None:
+        """Let the next photo be restored the same whatever came before: most remember nothing."""
+        return
+
     def look(self, photo: Tensor) -> Tensor | None:
         """Describe whole photos [B, 3, H, W] once, for `View.map`; None if pieces need no context."""
         return None

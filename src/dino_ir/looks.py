@@ -37,33 +37,36 @@ def write_looks(
     compare: Path | None = None,
     html: Path | None = None,
     done: Sequence[Job] = (),
+    jobs: Sequence[Job] = (),
+    overwrite: bool = False,
 ) -> Iterator[Result]:
     """Pass results on, and write what lets people look at them.
 
     Args:
         results: from `restoration.restore_files`.
         records: a file to which each appends a line of JSON; its folder is made.
-        compare: a folder for a JPEG of each photo beside its result, by the result's name; it is made.
+        compare: a folder for a JPEG of each photo beside its result, by the result's name; it is made. One
+            whose name is that of a photo, of a result, or of a file that was there has a number behind it.
         html: a page with all of them, written after the last one. Those that were skipped are in it too.
         done: photos that an earlier run restored, for the page.
+        jobs: all photos of this run, with their results.
+        overwrite: whether these JPEGs may replace files that were there, though never photos or results.
 
     Raises:
         DataError: `compare` is a file, or `html` no place for a page, as in `page.check_place`.
     """
-    if compare is not None:
-        _make(compare)
+    pairs = None if compare is None else _Pairs(compare, (*done, *jobs), overwrite)
     if records is not None:
         _make(records.parent)
     if html is not None:
         check_place(html)
     shown = [Result(job.photo, job.result, "restored") for job in done]
-    taken = set[str]()
     with nullcontext() if records is None else records.open("ab", buffering=0) as file:
         for result in results:
             if file:
                 file.write(_line(result))
-            if compare is not None and result.status in _WRITTEN:
-                result = _compared(result, compare, taken)
+            if pairs and result.status in _WRITTEN:
+                result = pairs.add(result)
             shown.append(result._replace(record=None))
             yield result
     if html is not None:
@@ -84,19 +87,36 @@ def _lies_there(result: Result) -> bool:
     return result.status in _WRITTEN or (result.status == "skipped" and Path(result.result).is_file())
 
 
-def _compared(result: Result, folder: Path, taken: set[str]) -> Result:
-    """Write a pair under a name that none of this run has: results of several folders may have one name."""
-    photo, restored = Path(result.photo), Path(result.result)
-    name, number = f"{restored.name}.jpg", 1
-    while name in taken:
-        number += 1
-        name = f"{restored.name}_{number}.jpg"
-    taken.add(name)
-    try:
-        write_side_by_side(folder / name, photo, restored)
-    except ImageError as problem:
-        return result._replace(message="; ".join(filter(None, (result.message, f"not compared: {problem}"))))
-    return result
+class _Pairs:
+    """The folder of photos beside their results."""
+
+    def __init__(self, folder: Path, jobs: Iterable[Job], overwrite: bool) -> None:
+        _make(folder)
+        self.folder, self.overwrite = folder, overwrite
+        self.taken = {os.path.realpath(path) for job in jobs for path in (job.photo, job.result)}
+
+    def add(self, result: Result) -> Result:
+        """Write a pair; where that cannot be, the result's message says so."""
+        photo, restored = Path(result.photo), Path(result.result)
+        try:
+            write_side_by_side(self._place(restored.name), photo, restored)
+        except ImageError as problem:
+            words = f"not compared: {problem}"
+            return result._replace(message="; ".join(filter(None, (result.message, words))))
+        return result
+
+    def _place(self, name: str) -> Path:
+        """A place that is free: results of several folders may have one name."""
+        path, number = self.folder / f"{name}.jpg", 1
+        while not self._is_free(path):
+            number += 1
+            path = self.folder / f"{name}_{number}.jpg"
+        self.taken.add(os.path.realpath(path))
+        return path
+
+    def _is_free(self, path: Path) -> bool:
+        is_there = os.path.lexists(path) and not self.overwrite
+        return not is_there and os.path.realpath(path) not in self.taken
 
 
 def _make(folder: Path) -> None:

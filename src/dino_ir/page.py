@@ -50,15 +50,18 @@ def check_place(path: Path) -> None:
     """Refuse to write a page to a place that is no file's, or over anything but a page that was made here.
 
     Raises:
-        DataError: a folder, a name that does not end in .html or .htm, a folder that is a file, another file.
+        DataError: a folder, a name that does not end in .html or .htm, a folder that is a file or that cannot
+            be written to, another file.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file for the page, such as {path / 'page.html'}")
     if path.suffix.lower() not in (".html", ".htm"):
         raise DataError(f"{path} does not end in .html; name a file for the page, such as {path}.html")
-    file = next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None)
-    if file:
-        raise DataError(f"{file} is a file, so {path} cannot lie in it; name another folder")
+    nearest = next(folder for folder in path.parents if folder.exists())
+    if not nearest.is_dir():
+        raise DataError(f"{nearest} is a file, so {path} cannot lie in it; name another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise DataError(f"{nearest} cannot be written to, so {path} cannot lie in it; name another folder")
     if path.exists() and not _is_ours(path):
         raise DataError(f"{path} is there already and is no page of ours; choose another name")
 

@@ -20,7 +20,7 @@ from dino_ir.ops.color import to_linear, to_srgb
 from dino_ir.ops.fill import fill
 from dino_ir.ops.profiles import Profile, from_light, read_profile, to_light
 from dino_ir.tiling import Report, Source, restore_tiles
-from dino_ir.trust import require_trust
+from dino_ir.trust import Survey
 
 __all__ = [
     "AS_IT_COMES",
@@ -215,6 +215,27 @@ def _restored(
 ) -> Iterator[tuple[int, int, Photo]]:
     """Pieces that make up the whole, with their top and left; if memory was short, all of them once more."""
     profile, _notes = _profile(photo)
+    source = _source(photo, profile, size, read)
+    if watch:
+        watch.begin(size, lambda *box: source.read(*box)[0])
+    if options.strength == 0:
+        for top, piece in _strips(size, read):
+            yield top, 0, piece
+        return
+    survey, is_neutral = Survey(size), photo.is_grey or _is_neutral(size, read)
+    for top, left, change in restore_tiles(restorer, source, options.tile, options.memory, report):
+        piece = read(top, left, top + change.shape[-2], left + change.shape[-1])
+        before, after = _settled(piece, profile, change[0].cpu(), options.strength)
+        survey.add(top, left, before, after)
+        if watch:
+            watch.part(before, after)
+        yield top, left, _changed(piece, profile, after - before, is_neutral)
+    if options.is_checked:
+        survey.require_trust()
+
+
+def _source(photo: Photo, profile: Profile | None, size: tuple[int, int], read: _Read) -> Source:
+    """What a restorer is shown of a photo."""
 
     def shown(*box: int) -> Tensor:
         piece = read(*box)
@@ -224,35 +245,38 @@ def _restored(
     def seen(*box: int) -> Tensor:
         return cast(Tensor, read(*box).alpha).gt(0).float()[None]
 
-    if watch:
-        watch.begin(size, lambda *box: shown(*box)[0])
-    if options.strength == 0:
-        for top in range(0, size[0], _ROWS):
-            yield top, 0, read(top, 0, min(top + _ROWS, size[0]), size[1])
-        return
-    source = Source(size, shown, None if photo.alpha is None else seen)
-    for top, left, change in restore_tiles(restorer, source, options.tile, options.memory, report):
-        piece = read(top, left, top + change.shape[-2], left + change.shape[-1])
-        yield top, left, _changed(piece, profile, change[0].cpu(), options, watch)
+    return Source(size, shown, None if photo.alpha is None else seen)
 
 
-def _changed(
-    piece: Photo, profile: Profile | None, change: Tensor, options: Options, watch: Watch | None
-) -> Photo:
-    view = _view(piece.pixels, profile)
-    shown = view.clamp(0, 1)
-    restored = settle(shown, change, options.strength)
-    if piece.alpha is not None:
-        restored = torch.where(piece.alpha > 0, restored, shown)
-    if options.is_checked:
-        require_trust(shown, restored)
-    if watch:
-        watch.part(shown, restored)
-    change = restored - shown
+def _strips(size: tuple[int, int], read: _Read) -> Iterator[tuple[int, Photo]]:
+    """The photo's rows, some at once, with the top of each."""
+    for top in range(0, size[0], _ROWS):
+        yield top, read(top, 0, min(top + _ROWS, size[0]), size[1])
+
+
+def _is_neutral(size: tuple[int, int], read: _Read) -> bool:
+    """Whether all that is seen of the photo has numbers of grey, one for all of its channels."""
+    for _top, piece in _strips(size, read):
+        pixels = piece.pixels if piece.alpha is None else piece.pixels * (piece.alpha > 0)
+        if not pixels.eq(pixels[:1]).all():
+            return False
+    return True
+
+
+def _settled(piece: Photo, profile: Profile | None, change: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """A piece as it is shown, and what it becomes where it is seen."""
+    shown = _view(piece.pixels, profile).clamp(0, 1)
+    restored = settle(shown, change, strength)
+    return shown, restored if piece.alpha is None else torch.where(piece.alpha > 0, restored, shown)
+
+
+def _changed(piece: Photo, profile: Profile | None, change: Tensor, is_neutral: bool) -> Photo:
+    """The piece with a change of what is shown; neutral stays neutral."""
     if profile:
+        view = _view(piece.pixels, profile)
         before, after = (from_light(to_linear(each), profile) for each in (view, view + change))
         change = after - before
-    elif piece.is_grey:
+    if is_neutral:
         change = change.mean(dim=0, keepdim=True)
     if piece.alpha is not None:  # colours of a profile do not come back to the very numbers
         change = change * (piece.alpha > 0)

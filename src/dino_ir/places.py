@@ -1,10 +1,11 @@
 """Where the result of each photo file goes, and which of several machines restores it."""
 
+import codecs
 import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from dino_ir.files.images import list_images
 from dino_ir.formats.coding import kind_of
 from dino_ir.formats.headers import IMAGE_SUFFIXES, KNOWN_SUFFIXES, READ_SUFFIXES
 
-__all__ = ["Job", "name_result", "plan", "read_list", "shard_of"]
+__all__ = ["Job", "check_named", "name_result", "plan", "read_list", "shard_of"]
 
 MARK = "_restored"
 """What is added to a photo's name where the result lies beside it."""
@@ -29,6 +30,7 @@ class Job(NamedTuple):
     photo: Path
     result: Path
     replaces: bool = False  # whether a file that lies there already may be replaced
+    problem: str = ""  # why it cannot be done, and fails
 
 
 class _Found(NamedTuple):
@@ -50,7 +52,9 @@ def plan(
     `out` is a file for one photo if it has an image's suffix, else a folder that keeps the names of
     photos, the trees of folders, what a pattern left open, and of listed paths all folders, as tar
     does. Kinds of file that cannot be written become PNG.
-    In a folder, files of kinds that cannot be read are photos too: they fail later, each with its reason.
+    In a folder, files of kinds that cannot be read, and folders that cannot, are photos too: they fail later,
+    each with its reason; so do photos whose results would be one file. A photo that is named twice, however
+    it is spelt, is one.
 
     Args:
         paths: photos, folders of photos, which are searched to the bottom, and patterns such as
@@ -62,19 +66,20 @@ def plan(
             are those kept below `out`; only the photos of that part are given.
 
     Raises:
-        DataError: a folder or a pattern without photos, two results of one name, a result that would
-            replace a photo, one file for several photos, a file of a kind that cannot be written, or
-            of another kind than `suffix`.
+        DataError: a folder or a pattern without photos, a result that would replace a photo, one file
+            for several photos, a file of a kind that cannot be written, or of another kind than
+            `suffix`; an empty path.
     """
+    check_named(*paths, *listed, "." if out is None else out)
     out = None if out is None else Path(out)
-    if out is not None and out.suffix.lower() in _NOT_WRITTEN and not out.is_dir():
+    if out is not None and out.suffix.lower() in _NOT_WRITTEN and not os.path.isdir(out):
         raise DataError(f"cannot write {out}; a file's name must end in one of: {', '.join(IMAGE_SUFFIXES)}")
     found = [one for path in paths for one in _find(Path(path), out)]
     found += [one for path in listed for one in _find_listed(Path(path), out)]
     if not found:
         raise DataError("the list of photos is empty")
-    if out is not None and out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
-        if len(found) != 1 or any(Path(path).is_dir() for path in (*paths, *listed)):
+    if out is not None and out.suffix.lower() in IMAGE_SUFFIXES and not os.path.isdir(out):
+        if len(found) != 1 or any(os.path.isdir(path) for path in (*paths, *listed)):
             raise DataError(f"{out} is one file, but there are several photos; name a folder instead")
         if suffix and kind_of(suffix) != kind_of(out.suffix):
             raise DataError(f"{out} is no {kind_of(suffix)}; name it {out.with_suffix(suffix).name}")
@@ -84,13 +89,27 @@ def plan(
     if out is None:
         results = {_place(job.result) for job in names}
         names = {job: name for job, name in names.items() if _place(job.photo) not in results}
-    _check_results(names)
+    names = _apart(names)
     number, total = shard
     return [job for job, name in names.items() if shard_of(name, total) == number]
 
 
+def check_named(*paths: Path | str) -> None:
+    """Refuse a path without a letter, which a shell makes of a variable that is not set.
+
+    Raises:
+        DataError: there is one.
+    """
+    if "" in paths:
+        raise DataError("a path is empty; the folder that one is in has the name .")
+
+
 def read_list(content: bytes) -> list[str]:
-    """The paths in a list: one a line, or, as `find -print0` writes them, each with a zero byte behind it."""
+    """The paths in a list: one a line, or, as `find -print0` writes them, each with a zero byte behind it.
+
+    A mark of UTF-8 at the start, as Windows writes it, is no part of the first.
+    """
+    content = content.removeprefix(codecs.BOM_UTF8)
     lines = content.split(b"\0") if b"\0" in content else content.splitlines()
     return [os.fsdecode(line) for line in lines if line.strip()]
 
@@ -104,7 +123,7 @@ def shard_of(name: Path, total: int) -> int:
 def name_result(photo: Path, suffix: str | None = None) -> Path:
     """The photo's name, with a suffix that can be written, and is of the kind asked for."""
     if photo.suffix.lower() not in READ_SUFFIXES:  # it may well lie beside its own JPEG
-        return photo.with_name(f"{photo.name}{suffix or '.png'}")
+        return photo.parent / f"{photo.name}{suffix or '.png'}"  # a folder . that cannot be read has no name
     is_written = photo.suffix.lower() in IMAGE_SUFFIXES
     if is_written and (suffix is None or kind_of(photo.suffix) == kind_of(suffix)):
         return photo
@@ -112,19 +131,22 @@ def name_result(photo: Path, suffix: str | None = None) -> Path:
 
 
 def _find(path: Path, out: Path | None) -> list[_Found]:
-    if path.is_dir():
+    if os.path.isdir(path):
         root, photos = path, list_images(path, KNOWN_SUFFIXES)
     elif _WILD.search(str(path)) and not os.path.lexists(path):
         root = Path(*takewhile(lambda part: not _WILD.search(part), path.parts))
         photos = sorted({*_match(path)})
     else:
         return [_Found(path, Path(path.name))]
-    return [_Found(photo, photo.relative_to(root)) for photo in _without_results(path, root, photos, out)]
+    photos = _without_results(path, root, photos, out)
+    if photos == [path]:  # a folder that cannot be read
+        return [_Found(path, Path(path.name))]
+    return [_Found(photo, photo.relative_to(root)) for photo in photos]
 
 
 def _find_listed(path: Path, out: Path | None) -> Iterator[_Found]:
     photos = [path]
-    if path.is_dir():
+    if os.path.isdir(path):
         photos = _without_results(path, path, list_images(path, KNOWN_SUFFIXES), out)
     for photo in photos:
         kept = (part for part in photo.parts if part not in (photo.anchor, ".."))
@@ -134,7 +156,7 @@ def _find_listed(path: Path, out: Path | None) -> Iterator[_Found]:
 def _match(pattern: Path) -> Iterator[Path]:
     """The images that a pattern fits, and those in the folders that it fits."""
     for path in map(Path, glob.iglob(str(pattern), recursive=True)):
-        if path.is_dir():
+        if os.path.isdir(path):
             yield from list_images(path, KNOWN_SUFFIXES)
         elif path.suffix.lower() in KNOWN_SUFFIXES:
             yield path
@@ -147,7 +169,7 @@ def _without_results(path: Path, root: Path, photos: list[Path], out: Path | Non
         DataError: nothing is left.
     """
     if out is None:
-        photos = [photo for photo in photos if not photo.stem.endswith(MARK)]
+        photos = [photo for photo in photos if not photo.stem.endswith(MARK) or os.path.isdir(photo)]
     else:  # results of an earlier run in a folder below are not photos
         kept_out = _real(out)
         inside = kept_out != _real(root) and _real(root) in kept_out.parents
@@ -174,15 +196,31 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _check_results(jobs: Iterable[Job]) -> None:
+def _apart(jobs: dict[Job, Path]) -> dict[Job, Path]:
+    """Keep one of those that have the same photo and the same result, and let those with only that fail.
+
+    Raises:
+        DataError: a result would replace a photo.
+    """
     photos = {_real(job.photo): job.photo for job in jobs}
-    taken: dict[Path, Path] = {}
-    for photo, result, _replaces in jobs:
-        place = _real(result)
+    taken: dict[Path, dict[Path, Job]] = {}
+    for job in jobs:
+        place = _real(job.result)
         if place in photos:
             raise DataError(
-                f"the result of {photo} would replace the photo {photos[place]}; choose another place"
+                f"the result of {job.photo} would replace the photo {photos[place]}; choose another place"
             )
-        if place in taken:
-            raise DataError(f"{taken[place]} and {photo} would both become {result}; restore them separately")
-        taken[place] = photo
+        taken.setdefault(place, {}).setdefault(_real(job.photo), job)
+    rivals = (list(each.values()) for each in taken.values())
+    return {job: jobs[known] for each in rivals for known, job in zip(each, _without_rivals(each))}
+
+
+def _without_rivals(jobs: list[Job]) -> list[Job]:
+    """The jobs of one result: as it is if it is alone, else each with another's name in its problem."""
+    if len(jobs) == 1:
+        return jobs
+    words = "would become {} too; restore them separately"
+    others = (*jobs[1:], jobs[0])
+    return [
+        job._replace(problem=f"{other.photo} {words.format(job.result)}") for job, other in zip(jobs, others)
+    ]

@@ -1,5 +1,7 @@
 """Restore photo files, and say in one line what became of each."""
 
+import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +14,9 @@ from dino_ir.account import Change, describe, measure_change
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DinoIRError, ImageError
 from dino_ir.estimation import Read, estimate_parts
-from dino_ir.files.images import Photo, read_photo, write_photo
+from dino_ir.files.images import Photo, check_result, read_photo, write_photo
+from dino_ir.formats.coding import kind_of
+from dino_ir.formats.headers import kind_of_content
 from dino_ir.ops.peak import forget_peak, peak_memory
 from dino_ir.ops.room import is_lack_of_memory
 from dino_ir.photos import AS_IT_COMES, Options, fit_colours, is_large, restore_large, restore_photo
@@ -20,8 +24,9 @@ from dino_ir.pipeline import overlap
 from dino_ir.places import Job
 from dino_ir.tiling import Report, device_of
 from dino_ir.trust import Outcome, restore_trusted
+from dino_ir.unfinished import unfinished_name
 
-__all__ = ["Result", "restore_files", "tally"]
+__all__ = ["Result", "is_waiting", "restore_files", "tally"]
 
 Status = Literal["restored", "degraded", "kept", "skipped", "failed"]
 
@@ -57,7 +62,8 @@ def restore_files(
     Results keep the photo's bit depth, colours, alpha and metadata, as far as their kind of file can.
     While a photo is restored, the next is read and those before are written; a large one is read and written
     in pieces. One whose result cannot be trusted is restored again in full precision; if that cannot be
-    trusted either, its result has the photo's own pixels, and its status is "kept".
+    trusted either, its result has the photo's own pixels, and its status is "kept". A photo that is not to be
+    changed at all is copied as it lies, if it could be read as it is, and no other coding was asked for.
 
     Args:
         restorer: from `inference.load`.
@@ -72,6 +78,11 @@ def restore_files(
     steps = _Steps(restorer, options, overwrite, report, has_records)
     for passage in overlap(map(_Passage, jobs), steps.read, steps.restore, steps.write, stop):
         yield passage.result()
+
+
+def is_waiting(job: Job, overwrite: bool = False) -> bool:
+    """Whether `restore_files` would restore a photo, and not skip it for its result exists."""
+    return overwrite or job.replaces or not os.path.exists(job.result)
 
 
 def tally(results: Sequence[Result]) -> str:
@@ -160,7 +171,9 @@ class _Steps(NamedTuple):
     @_guarded
     def read(self, passage: _Passage) -> None:
         job = passage.job
-        if job.result.exists() and not (self.overwrite or job.replaces):
+        if job.problem:
+            passage.end("failed", job.problem)
+        elif not is_waiting(job, self.overwrite):
             passage.end("skipped", f"{job.result} exists")
         elif not is_large(job.photo):
             passage.photo = read_photo(job.photo, self.options.max_pixels)
@@ -170,6 +183,7 @@ class _Steps(NamedTuple):
         device = device_of(self.restorer)
         passage.witness = _Witness() if self.has_records else None
         forget_peak(device)
+        self.restorer.forget()
         if passage.photo is None:
             self._restore_large(passage, device.type)
         else:
@@ -180,9 +194,14 @@ class _Steps(NamedTuple):
     def write(self, passage: _Passage) -> None:
         job, photo, outcome = passage.job, passage.photo, passage.outcome
         if photo is not None and outcome is not None:
+            check_result(job.result, photo)
             _make_folder(job.result)
-            lost = write_photo(job.result, photo, self.options.quality, self.options.depth)
-            passage.judge(outcome, photo.notes + lost)
+            notes = photo.notes
+            if self._is_a_copy(job, outcome, notes):
+                _copy(job.photo, job.result)
+            else:
+                notes += write_photo(job.result, photo, self.options.quality, self.options.depth)
+            passage.judge(outcome, notes)
 
     def _restore_small(self, passage: _Passage, photo: Photo, device: str) -> None:
         tile, strength, memory, *_ = self.options
@@ -198,7 +217,7 @@ class _Steps(NamedTuple):
         passage.photo = fit_colours(passage.outcome.made, passage.job.result)
 
     def _restore_large(self, passage: _Passage, device: str) -> None:
-        photo, result, _replaces = passage.job
+        photo, result, *_ = passage.job
 
         def restore(options: Options) -> tuple[str, ...]:
             return restore_large(self.restorer, photo, result, options, self.report, passage.witness)
@@ -206,7 +225,29 @@ class _Steps(NamedTuple):
         _make_folder(result)
         untouched = self.options._replace(strength=0)
         done = restore_trusted(lambda: restore(self.options), lambda: restore(untouched), device)
+        if self._is_a_copy(passage.job, done, done.made):
+            _copy(photo, result)
         passage.judge(done, done.made)
+
+    def _is_a_copy(self, job: Job, outcome: Outcome[Any], notes: tuple[str, ...]) -> bool:
+        """Whether the photo's own file is the best result: nothing in it changes, and nothing was lost."""
+        is_same = outcome.is_original or self.options.strength == 0
+        if not is_same or notes or self.options.quality or self.options.depth:
+            return False
+        with job.photo.open("rb") as file:
+            return kind_of_content(file) == kind_of(job.result.suffix)
+
+
+def _copy(photo: Path, result: Path) -> None:
+    unfinished = unfinished_name(result)
+    try:
+        with photo.open("rb") as file, unfinished.open("xb") as copy:
+            shutil.copyfileobj(file, copy)
+        os.replace(unfinished, result)
+    except OSError as problem:
+        raise ImageError(f"cannot write {result}: {problem.strerror or problem}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _make_folder(result: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from dino_ir.backends import choose_backend, find_precision, forget_sizes, use_backend
+from dino_ir.backends import choose_backend, find_precision, use_backend
 from dino_ir.benchmark import Benchmark, read_available, read_benchmark, read_benchmarks
 from dino_ir.catalog import build, read_table
 from dino_ir.contracts import Restorer
@@ -245,7 +245,7 @@ def score(
 def _score_one(job: Job, is_shown: bool, index: int) -> Shot:
     with one_thread():
         benchmark, restorer = _benchmark(job), _restorer(job.subject)
-        forget_sizes(restorer)
+        restorer.forget()
         metrics = benchmark.protocol.metrics(job.metrics)
         row, *pictures = score_image(restorer, benchmark, index, metrics, job.tile)
         check_border(benchmark.protocol, pictures[-1], row.image)

@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dino_ir.errors import ImageError
@@ -14,10 +13,10 @@ from dino_ir.ops.color import luma
 
 __all__ = [
     "Outcome",
+    "Survey",
     "UntrustedError",
     "find_problems",
     "full_precision",
-    "require_trust",
     "restore_trusted",
     "wants_full_precision",
 ]
@@ -50,7 +49,7 @@ def restore_trusted(restore: Callable[[], Made], keep: Callable[[], Made], devic
     """Restore; if the result cannot be trusted, once more in full precision; then keep the photo as it is.
 
     Args:
-        restore: calls `require_trust`, and leaves nothing behind if that raises.
+        restore: raises an `UntrustedError` if the result is wrong, and then leaves nothing behind.
         keep: makes of the photo what `restore` would have made, with its pixels as they are.
         device: where it is restored, "cpu", "cuda" or "mps".
     """
@@ -63,16 +62,6 @@ def restore_trusted(restore: Callable[[], Made], keep: Callable[[], Made], devic
             return Outcome(restore(), problems)
     except UntrustedError:
         return Outcome(keep(), problems, is_original=True)
-
-
-def require_trust(degraded: Tensor, restored: Tensor) -> None:
-    """Let a result pass that `find_problems` finds nothing wrong with.
-
-    Raises:
-        UntrustedError: it found something.
-    """
-    if problems := find_problems(degraded, restored):
-        raise UntrustedError(f"the result {' and '.join(problems)}")
 
 
 _full = ContextVar("full_precision", default=False)
@@ -98,6 +87,67 @@ def full_precision(device: str) -> Generator[None]:
         torch.backends.cuda.matmul.allow_tf32 = products
 
 
+class Survey:
+    """What is seen of a photo and its result, piece by piece; only the whole can be judged.
+
+    For a single piece may well become flat, as sky does once its haze is gone.
+
+    Args:
+        size: the photo's height and width.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        self._clear()
+
+    def add(self, top: int, left: int, degraded: Tensor, restored: Tensor) -> None:
+        """See a piece, [3, h, w] in [0, 1], and what became of it. At 0, 0 all begins anew.
+
+        Pieces cover the photo once, and that at 0, 0 comes first.
+
+        Raises:
+            UntrustedError: the result is of another shape, or has values that no photo has.
+        """
+        if nonsense := _name_nonsense(degraded, restored):
+            raise UntrustedError(f"the result {nonsense}")
+        if (top, left) == (0, 0):
+            self._clear()
+        (height, width), (whole_height, whole_width) = degraded.shape[-2:], self.size
+        rows, in_rows = _share(top, height, whole_height)
+        columns, in_columns = _share(left, width, whole_width)
+        for sums, numbers in (
+            (self._before, degraded),
+            (self._after, restored),
+            (self._squared, (restored - degraded).square()),
+        ):
+            sums[:, rows, columns] += in_rows @ numbers.cpu().double() @ in_columns.T
+        self._clipped += int(_is_clipped(degraded, restored).sum())
+
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the result once all pieces were seen, as `find_problems` says it."""
+        counts = [_share(0, side, side)[1].sum(dim=1) for side in self.size]
+        pixels = counts[0][:, None] * counts[1]
+        before, after, squared = self._before / pixels, self._after / pixels, self._squared / pixels
+        clipped = self._clipped / (3 * self.size[0] * self.size[1])
+        found = (_name_clipping(clipped), _name_flatness(before, after), _name_drift(before, after, squared))
+        return tuple(filter(None, found))
+
+    def require_trust(self) -> None:
+        """Let a result pass that has no problems.
+
+        Raises:
+            UntrustedError: it has some.
+        """
+        if problems := self.problems():
+            raise UntrustedError(f"the result {' and '.join(problems)}")
+
+    def _clear(self) -> None:
+        cells = [_count_cells(side) for side in self.size]
+        sums = torch.zeros(3, 3, *cells, dtype=torch.float64)  # over the pixels of each cell
+        self._before, self._after, self._squared = sums.unbind()
+        self._clipped = 0
+
+
 def find_problems(degraded: Tensor, restored: Tensor) -> tuple[str, ...]:
     """What is wrong with a result; nothing with one that can be trusted.
 
@@ -107,55 +157,73 @@ def find_problems(degraded: Tensor, restored: Tensor) -> tuple[str, ...]:
     are gone measured: they may have covered a colour or, by clipping, shifted it.
 
     Args:
-        degraded: [3, H, W] in [0, 1], a photo or any large piece of one.
+        degraded: [3, H, W] in [0, 1], a whole photo.
         restored: what became of it.
 
     Returns:
         Problems, each a few words that follow "the result".
     """
+    if nonsense := _name_nonsense(degraded, restored):
+        return (nonsense,)
+    survey = Survey((degraded.shape[-2], degraded.shape[-1]))
+    survey.add(0, 0, degraded, restored)
+    return survey.problems()
+
+
+def _name_nonsense(degraded: Tensor, restored: Tensor) -> str:
     if restored.shape != degraded.shape:
-        return (f"is of shape {[*restored.shape]}, not {[*degraded.shape]}",)
+        return f"is of shape {[*restored.shape]}, not {[*degraded.shape]}"
     if not restored.isfinite().all():
-        return ("has values that are not numbers",)
+        return "has values that are not numbers"
     low, high = (float(end) for end in restored.aminmax())
-    if low < 0 or high > 1:
-        return (f"runs from {low:.3g} to {high:.3g}, beyond [0, 1]",)
-    problems = (check(degraded, restored) for check in (_find_clipping, _find_flatness, _find_drift))
-    return tuple(filter(None, problems))
+    return f"runs from {low:.3g} to {high:.3g}, beyond [0, 1]" if low < 0 or high > 1 else ""
 
 
-def _find_clipping(degraded: Tensor, restored: Tensor) -> str:
+def _is_clipped(degraded: Tensor, restored: Tensor) -> Tensor:
     is_black = (restored <= _LEVEL) & (degraded > _LEVEL + _FAR)
     is_white = (restored >= 1 - _LEVEL) & (degraded < 1 - _LEVEL - _FAR)
-    share = float((is_black | is_white).float().mean())
+    return is_black | is_white
+
+
+def _name_clipping(share: float) -> str:
     return f"turned {share:.0%} of the photo black or white" if share > _MOST_CLIPPED else ""
 
 
-def _find_flatness(degraded: Tensor, restored: Tensor) -> str:
-    before, after = (float(luma(_cells(each)).std(correction=0)) for each in (degraded, restored))
-    share = (after + _EVEN) / (before + _EVEN)
+def _name_flatness(before: Tensor, after: Tensor) -> str:
+    first, last = (float(luma(cells).std(correction=0)) for cells in (before, after))
+    share = (last + _EVEN) / (first + _EVEN)
     return f"has {share:.0%} of the photo's contrast" if share < _LEAST_CONTRAST else ""
 
 
-def _find_drift(degraded: Tensor, restored: Tensor) -> str:
-    change = restored - degraded
-    drift = _cells(change)
-    fine = (_cells(change.square()) - drift.square()).mean(dim=0).clamp(min=0).sqrt()
-    most = min(float((_unexplained(degraded, drift, air) - fine).max()) for air in _AIR)
+def _name_drift(before: Tensor, after: Tensor, squared: Tensor) -> str:
+    drift = after - before
+    fine = (squared - drift.square()).mean(dim=0).clamp(min=0).sqrt()
+    most = min(float((_unexplained(before, drift, air) - fine).max()) for air in _AIR)
     return f"drifts in colour by {most * 255:.0f} levels" if most > _MOST_DRIFT else ""
 
 
-def _unexplained(degraded: Tensor, drift: Tensor, air: float) -> Tensor:
+def _unexplained(before: Tensor, drift: Tensor, air: float) -> Tensor:
     """What of a drift is not the end of haze of grey airlight, [h, w].
 
     Haze is I = J t + A (1 - t), so J - I = -k (A - I), with a k = 1 / t - 1 >= 0 that all colours share.
     """
-    veil = air - _cells(degraded)
+    veil = air - before
     thickness = -(drift * veil).sum(dim=0) / veil.square().sum(dim=0).clamp(min=_LEVEL**2)
     return (drift + thickness.clamp(min=0) * veil).square().mean(dim=0).sqrt()
 
 
-def _cells(image: Tensor) -> Tensor:
-    """Means over squares of about 64 pixels a side, [3, h, w]."""
-    height, width = (max(1, side // _CELL) for side in image.shape[-2:])
-    return F.adaptive_avg_pool2d(image, (height, width))
+def _count_cells(side: int) -> int:
+    return max(1, side // _CELL)
+
+
+def _share(start: int, length: int, side: int) -> tuple[slice, Tensor]:
+    """The cells that some pixels of a side lie in, and 1 for each that lies in each, [cells, length].
+
+    Cells are those of `adaptive_avg_pool2d`: neighbours may share a pixel.
+    """
+    count, end = _count_cells(side), start + length
+    reached = slice(start * count // side, -(-end * count // side))
+    cells = torch.arange(reached.start, reached.stop)[:, None]
+    pixels = torch.arange(start, end)
+    lies_in = (cells * side // count <= pixels) & (pixels * count < (cells + 1) * side)
+    return reached, lies_in.double()

@@ -24,7 +24,7 @@ def sweep(paths: Iterable[Path]) -> None:
     for path in paths:
         marks[path.parent].add(_mark(path))
     for folder, ours in marks.items():
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(OSError):  # such as a folder that is missing, or locked
             for file in folder.iterdir():
                 name = _NAME.fullmatch(file.name)
                 if name and name[1] in ours:

@@ -86,6 +86,7 @@ def test_a_photo_that_cannot_be_read_has_its_line_and_code_1(call, folder, weigh
         (["photos", "-o", "one.png"], "name a folder instead"),
         (["photos/a.png", "photos/a.png", "-o", "photos"], "would replace the photo"),
         (["empty"], "holds no photos"),
+        ([""], "a path is empty"),
         (["photos/a.png", "--weights", "absent"], "no weights 'absent'"),
         (["photos/a.png", "--weights", "photos/b.png"], "cannot be read as a weight file"),
         (["photos/a.png", "--device", "abacus"], "no device 'abacus'"),
@@ -101,3 +102,11 @@ def test_a_wrong_restore_is_one_sentence_and_code_2(call, folder, weights, words
     assert code == 2
     assert re.fullmatch(rf"dino-ir: .*{re.escape(said)}.*\n", output)
     assert not list(folder.rglob("*_restored*"))
+
+
+def test_a_name_that_is_too_long_does_not_stop_the_rest(call, folder, weights):
+    code, output = call("restore", f"{'a' * 300}.png", "photos/a.png", "--weights", weights)
+
+    assert code == 1
+    assert "cannot be read: File name too long" in output
+    assert output.splitlines()[-1] == "1 restored, 1 failed"

@@ -54,7 +54,8 @@ def test_a_folder_with_files_that_cannot_be_read_is_code_1_and_names_each(call, 
 
 
 def test_formats_and_depths_are_read():
-    assert [read_format(text) for text in ("jpg", "avif")] == [".jpg", ".avif"]
+    assert [read_format(text) for text in ("jpg", "avif", "JPG")] == [".jpg", ".avif", ".jpg"]
+    assert [read_format(text) for text in ("jpeg", "TIFF")] == [".jpg", ".tif"]
     assert [read_depth(text) for text in ("8", "16")] == [8, 16]
 
 
@@ -67,6 +68,8 @@ def test_formats_and_depths_are_read():
         ["--quality", "101"],
         ["--depth", "12"],
         ["--max-pixels", "0"],
+        ["-o", ""],
+        ["--compare", ""],
     ],
     ids=" ".join,
 )
@@ -101,3 +104,21 @@ def test_a_wrong_size_of_memory_is_wrong_usage(call, folder, weights, size):
 
     assert code == 2
     assert "such as 2GB" in output
+
+
+@pytest.mark.parametrize("option", ["-o", "--compare"])
+def test_a_url_is_no_place_to_write_to(call, folder, option):
+    code, output = call("restore", "photos", option, "https://x/y")
+
+    assert (code, "is a URL" in output) == (2, True)
+    assert not list(folder.glob("https*"))
+
+
+def test_a_photo_of_a_pairs_name_stays(call, folder, weights):
+    photo = folder / "photos/a.png.jpg"
+    photo.write_bytes(b"a photo")
+
+    for more in ([], ["--overwrite"]):
+        call("restore", "photos", "-o", "out", "--weights", weights, "--compare", "photos", *more)
+
+        assert photo.read_bytes() == b"a photo"

@@ -14,6 +14,7 @@ import pyvips
 import tifffile
 from PIL import Image
 
+from dino_ir import photos
 from dino_ir.formats.vips import profile_of_display_p3
 from dino_ir.photos import Options
 from dino_ir.places import Job
@@ -22,6 +23,7 @@ from dino_ir.restorers.identity import Identity
 
 EACH = 300
 KINDS = (".png", ".tif", ".jpg", ".webp", ".avif")
+SMALL = 100  # pixels; larger photos are then restored in pieces, as those of many megapixels are
 MOST_SECONDS = 10  # for one file; the slowest takes about one
 MOST_MEGABYTES = 1500
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
@@ -96,8 +98,9 @@ def damaged(content, rng):
     return bytes(changed)
 
 
-def restore_damaged(folder, each):
+def restore_damaged(folder, each, large):
     """Count what became of each kind; whatever breaks a promise is raised with the file's name."""
+    photos.LARGE = large
     counts = {}
     for name, content in seeds().items():
         rng = random.Random(name)
@@ -120,14 +123,16 @@ def restore_damaged(folder, each):
 
 
 @pytest.mark.slow
-def test_damaged_files_are_restored_or_fail_with_a_line(tmp_path, record_property):
+@pytest.mark.parametrize("large", [photos.LARGE, SMALL], ids=["whole", "pieces"])
+def test_damaged_files_are_restored_or_fail_with_a_line(tmp_path, record_property, large):
     code = (
         "import importlib.util, json, pathlib, sys\n"
         "spec = importlib.util.spec_from_file_location('fuzz', sys.argv[1])\n"
         "fuzz = importlib.util.module_from_spec(spec); spec.loader.exec_module(fuzz)\n"
-        "sys.stdout.write(json.dumps(fuzz.restore_damaged(pathlib.Path(sys.argv[2]), int(sys.argv[3]))))\n"
+        "folder, each, large = pathlib.Path(sys.argv[2]), *map(int, sys.argv[3:])\n"
+        "sys.stdout.write(json.dumps(fuzz.restore_damaged(folder, each, large)))\n"
     )
-    words = [sys.executable, "-c", code, __file__, str(tmp_path), str(EACH)]
+    words = [sys.executable, "-c", code, __file__, str(tmp_path), str(EACH), str(large)]
 
     done = subprocess.run(words, capture_output=True, text=True, timeout=900)
 
@@ -140,8 +145,10 @@ def test_damaged_files_are_restored_or_fail_with_a_line(tmp_path, record_propert
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("large", [photos.LARGE, SMALL], ids=["whole", "pieces"])
 @pytest.mark.parametrize("name", seeds())
-def test_undamaged_they_are_restored(tmp_path, name):
+def test_undamaged_they_are_restored(tmp_path, monkeypatch, name, large):
+    monkeypatch.setattr(photos, "LARGE", large)
     (tmp_path / name).write_bytes(seeds()[name])
 
     (row,) = restore_files(Identity(), [Job(tmp_path / name, tmp_path / "result.png")])

@@ -242,13 +242,23 @@ def test_images_are_found_in_order_and_below(tmp_path):
     assert [str(path.relative_to(tmp_path)) for path in found] == ["a.jpg", "b.PNG", "below/d.webp", "c.tif"]
 
 
-def test_what_is_hidden_is_not_listed(tmp_path):
+def test_links_to_folders_are_not_followed_and_what_is_hidden_is_not_listed(tmp_path):
     folder = tmp_path / ".mine"  # that the folder itself is hidden does not matter
     for name in ("a.png", ".b.png", ".thumbs/c.png", "deep/.cache/d.png", "deep/e.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
+    (folder / "link.png").symlink_to(folder)
 
     assert [path.name for path in list_images(folder)] == ["a.png", "e.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_listed(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+
+    assert list_images(tmp_path) == [tmp_path]
 
 
 def test_listing_a_missing_folder_fails(tmp_path):

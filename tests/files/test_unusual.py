@@ -89,6 +89,19 @@ def test_a_dng_by_another_name_is_still_one(tmp_path):
         read_photo(tmp_path / "a.tif")
 
 
+def test_a_lab_tiff_becomes_srgb_unless_it_is_of_8_bits(tmp_path):
+    grey = {8: np.array([128, 0, 0], "u1"), 16: np.array([32768, 0, 0], "u2")}
+    for bits, numbers in grey.items():
+        tifffile.imwrite(tmp_path / f"{bits}.tif", np.tile(numbers, (12, 16, 1)), photometric="cielab")
+
+    photo = read_photo(tmp_path / "16.tif")
+
+    torch.testing.assert_close(photo.pixels, torch.full((3, 12, 16), 0.466), atol=5e-3, rtol=0)
+    assert photo.notes == ("LABS became RGB",)
+    with pytest.raises(ImageError, match=r"8\.tif is a Lab TIFF of 8 bits; save it as RGB or 16 bits$"):
+        read_photo(tmp_path / "8.tif")
+
+
 def test_larger_photos_than_allowed_are_refused_by_their_header(tmp_path):
     PICTURE.save(tmp_path / "a.png")
     huge = bytearray((tmp_path / "a.png").read_bytes())

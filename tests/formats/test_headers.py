@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import struct
@@ -14,6 +15,7 @@ from dino_ir.formats.headers import (
     READ_SUFFIXES,
     Traits,
     is_like_an_image,
+    kind_of_content,
     no_file,
     read_traits,
     refusal,
@@ -67,6 +69,35 @@ def test_a_grey_or_progressive_jpeg_is_read_too():
     PICTURE.convert("L").save(file, "jpeg", quality=70, progressive=True)
 
     assert read_traits(file) == Traits(quality=70)
+
+
+PICTURES = {"save_all": True, "append_images": [PICTURE.rotate(180), PICTURE.rotate(90)]}
+
+
+def test_further_pictures_in_a_jpeg_are_noted():
+    assert read_traits(saved("mpo", **PICTURES)).notes == ("the first of 3 pictures",)
+
+
+def test_previews_and_gain_maps_are_no_further_pictures():
+    content = saved("mpo", **PICTURES).getvalue()
+    second = content.index(b"MPF\0") + 4 + 50 + 16  # behind the index's start, its tags, and the first
+    preview = content[:second] + bytes.fromhex("02000100") + content[second + 4 :]
+    light = np.linspace(0, 4, 64 * 96 * 3, dtype=np.float32).reshape(64, 96, 3)
+    with_gain_map = pyvips.Image.new_from_array(light, interpretation="scrgb").uhdrsave_buffer()
+
+    assert read_traits(io.BytesIO(preview)).notes == ("the first of 2 pictures",)
+    assert b"MPF\0" in with_gain_map
+    assert read_traits(io.BytesIO(with_gain_map)).notes == ()
+
+
+def test_a_damaged_index_of_pictures_tells_less_and_raises_nothing():
+    content = saved("mpo", **PICTURES).getvalue()
+    index = content.index(b"MPF\0")
+
+    for place in range(index, index + 120):
+        for value in (0, 1, 0x7F, 0xFF):
+            damaged = content[:place] + bytes([value]) + content[place + 1 :]
+            assert isinstance(read_traits(io.BytesIO(damaged)), Traits)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +160,19 @@ def test_a_png_tells_its_colours_by_code_points_unless_it_has_a_profile():
     assert read_traits(png(points, chunk(b"iCCP", b"a\0\0"))) == Traits()
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif", "tiff", "gif"])
+@pytest.mark.parametrize("kind", ["jpeg", "mpo", "png", "webp", "avif", "tiff", "gif"])
 def test_a_header_cut_anywhere_tells_less_and_raises_nothing(kind):
     content = saved(kind).getvalue()
 
     for size in range(min(len(content), 700)):
         assert isinstance(read_traits(io.BytesIO(content[:size])), Traits)
     assert is_like_an_image(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "AVIF", "TIFF", "GIF"])
+def test_content_tells_its_kind(kind):
+    assert kind_of_content(saved(kind.lower())) == kind
+    assert kind_of_content(io.BytesIO(b"no picture")) is None
 
 
 @pytest.mark.parametrize(
@@ -191,3 +228,16 @@ def test_a_file_is_one(tmp_path):
     (tmp_path / "a").write_text("a")
 
     assert no_file(tmp_path / "a") is None
+
+
+def test_a_folder_that_cannot_be_read_says_why(tmp_path, monkeypatch):
+    def refuse(_path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    assert no_file(tmp_path) == "cannot be read: Permission denied"
+
+
+def test_a_name_that_is_too_long_is_said(tmp_path):
+    assert no_file(tmp_path / ("a" * 300)) == "cannot be read: File name too long"

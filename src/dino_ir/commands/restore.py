@@ -22,6 +22,7 @@ from dino_ir.arguments import (
     StrengthOption,
     TileOption,
     WeightsOption,
+    read_place,
 )
 from dino_ir.errors import DataError
 from dino_ir.terminal import plain_errors, report, say, stop_on_signal, tile_bar
@@ -94,8 +95,10 @@ def restore(
         ),
     ] = None,
     compare: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write a picture of each photo beside its result there."),
+        Any,
+        typer.Option(
+            parser=read_place, metavar="DIR", help="Write a picture of each photo beside its result there."
+        ),
     ] = None,
     html: Annotated[
         Path | None,
@@ -125,7 +128,7 @@ def restore(
         from dino_ir.manifest import Manifest
         from dino_ir.photos import Options
         from dino_ir.places import plan, read_list
-        from dino_ir.restoration import restore_files
+        from dino_ir.restoration import is_waiting, restore_files
 
         if resume and manifest is None:
             raise DataError("--resume goes on with a manifest: name it by --manifest FILE")
@@ -140,14 +143,15 @@ def restore(
             jobs = notes.rest(asked)
             if len(jobs) < len(asked):
                 say(f"{len(asked) - len(jobs)} of {len(asked)} photos are done already")
-        pixels = count_pixels(job.photo for job in jobs) if backend == "auto" else 0
+        waiting = (job.photo for job in jobs if is_waiting(job, overwrite))
+        pixels = count_pixels(waiting, max_pixels) if backend == "auto" else 0
         restorer = use_backend(load(weights, device), backend, exact, pixels)
         options = Options(tile, strength, memory, quality, depth, max_pixels, not unchecked)
         left = {job.result for job in jobs}
         done = [job for job in asked if job.result not in left]
         with stop_on_signal() as stop, tile_bar() as show:
             results = restore_files(restorer, jobs, options, overwrite, stop, show, records is not None)
-            results = write_looks(results, records, compare, html, done)
+            results = write_looks(results, records, compare, html, done, jobs, overwrite)
             results = notes.note(results) if notes else results
             try:
                 report(_until_stopped(results, len(jobs)))

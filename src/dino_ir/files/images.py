@@ -54,23 +54,23 @@ class Photo(NamedTuple):
 
 
 def list_images(folder: Path | str, suffixes: Collection[str] = headers.IMAGE_SUFFIXES) -> list[Path]:
-    """Find the images in a folder and in the folders below it, sorted; what is hidden is left out.
+    """Find the images in a folder and below it, sorted, by `suffixes` in lower case; links are not followed.
 
-    Hidden are files and folders whose names start with a dot, such as a viewer's `.thumbs/`.
-
-    Args:
-        folder: where to search.
-        suffixes: what names end in, in lower case.
+    Left out is what is hidden: names that start with a dot, such as a viewer's `.thumbs/`. A folder that
+    cannot be read is among the images, so that who reads them hears of it.
 
     Raises:
         ImageError: no such folder.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ImageError(f"{folder} is not a folder")
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    shown = (path for path in found if "/." not in f"/{path.relative_to(folder).as_posix()}")
-    return sorted(path for path in shown if not path.is_dir())
+    found: list[Path] = []
+    walk = os.walk(folder, onerror=lambda problem: found.append(Path(problem.filename)))
+    for place, below, names in walk:
+        below[:] = [name for name in below if not name.startswith(".")]
+        shown = (Path(place, name) for name in names if not name.startswith("."))
+        found += [path for path in shown if path.suffix.lower() in suffixes]
+    return sorted(found)
 
 
 def name_images(folder: Path) -> dict[str, Path]:

@@ -45,9 +45,9 @@ def decode(
 
 def size_of(path: Path) -> tuple[int, int] | None:
     """Height and width, before it is turned upright, as a file's header tells them; None if it does not."""
-    if not path.is_file():
-        return None
     try:
+        if not path.is_file():
+            return None
         with path.open("rb") as file:
             image = _open(path, file, float("inf"), "none")
     except (*_Failure, ImageError, OSError):

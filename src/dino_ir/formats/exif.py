@@ -21,7 +21,8 @@ MOST_BYTES = 65000
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # of types
 _UNITS = {**_SIZES, 5: 4, 10: 4}  # what is turned round as one where the order of bytes changes
 _SHORT, _LONG, _RATIONAL, _UNDEFINED = 3, 4, 5, 7
-_PHOTOMETRIC, _ORIENTATION, _UNIT, _EXTRA, _IPTC, _DNG = 262, 274, 296, 338, 33723, 50706
+_BITS, _PHOTOMETRIC, _ORIENTATION, _UNIT, _EXTRA, _IPTC, _DNG = 258, 262, 274, 296, 338, 33723, 50706
+_LAB = 8  # of _PHOTOMETRIC
 _RESOLUTIONS = (282, 283)
 _STRIPS, _TILES = (273, 279), (324, 325)  # where each begins, and its bytes
 _CAMERA, _WIDTH, _HEIGHT = 34665, 40962, 40963
@@ -113,18 +114,13 @@ def read_tiff(file: BinaryIO) -> Tiff | None:
         tree, _end = _read(fetch, order, start)
     except ValueError:
         return None
-    refusal = None
-    if _DNG in tree:  # its first page is a thumbnail
-        refusal = "is a DNG, a camera's raw file; develop it to TIFF or JPEG first"
-    elif _end_of_pixels(tree, order) > file.seek(0, 2):  # libvips would make some of them black
-        refusal = "is cut short"
     kept = {tag: tree[tag] for tag in tree.keys() & (_DESCRIPTIVE | _POINTERS)}
     start_of_block = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 8)
     return Tiff(
         exif=start_of_block + _pack(kept, order, 8) if kept else None,
         is_premultiplied=_short(tree, _EXTRA, order) == 1,
         has_palette=_short(tree, _PHOTOMETRIC, order) == 3,
-        refusal=refusal,
+        refusal=_refusal(tree, order, file.seek(0, 2)),
     )
 
 
@@ -223,6 +219,17 @@ def _short(directory: _Directory, tag: int, order: str) -> int | None:
     if not isinstance(entry, _Entry) or entry.kind != _SHORT:
         return None
     return cast(int, struct.unpack_from(f"{order}H", entry.data)[0])
+
+
+def _refusal(directory: _Directory, order: str, size: int) -> str | None:
+    if _DNG in directory:  # its first page is a thumbnail
+        return "is a DNG, a camera's raw file; develop it to TIFF or JPEG first"
+    if _end_of_pixels(directory, order) > size:  # libvips would make some of them black
+        return "is cut short"
+    is_lab = _short(directory, _PHOTOMETRIC, order) == _LAB
+    if is_lab and _short(directory, _BITS, order) == 8:  # of which libvips makes what it cannot convert
+        return "is a Lab TIFF of 8 bits; save it as RGB or 16 bits"
+    return None
 
 
 def _end_of_pixels(directory: _Directory, order: str) -> int:

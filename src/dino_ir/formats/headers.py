@@ -1,5 +1,6 @@
 """What the first bytes of an image file tell, and libvips does not: its kind, its quality, its colours."""
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ __all__ = [
     "READ_SUFFIXES",
     "Traits",
     "is_like_an_image",
+    "kind_of_content",
     "no_file",
     "profile_problem",
     "read_traits",
@@ -53,7 +55,13 @@ _KINDS_BY_BRAND = {
 }
 _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"FOVb", b"IIRO", b"IIRS", b"IIU\0", b"MMOR", b"\0MRM")
 
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8")
+_STARTS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"RIFF": "WebP",
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
+    b"GIF8": "GIF",
+}
 
 _LUMA_TABLE = (
     *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55),
@@ -61,6 +69,7 @@ _LUMA_TABLE = (
     *(18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92),
     *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )  # ITU-T T.81, table K.1; its order does not matter here
+_GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"urn:iso:std:iso:ts:21496:-1")  # libvips knows both
 _LOSSY = 90  # of a WebP or AVIF: its quality cannot be read from the file
 _STANDARD_GAMMA = 45455  # 1 / 2.2, as a PNG writes it
 _SRGB, _UNSAID, _P3 = 1, 2, 12  # primaries, by ITU-T H.273, table 2
@@ -79,13 +88,18 @@ class Traits(NamedTuple):
 
 def no_file(path: Path) -> str | None:
     """Say why there is nothing to read at a path, as the end of a sentence; None if there is."""
-    if path.is_dir():
-        return "is a folder, not an image"
-    if not path.exists():
-        return "does not exist"
-    if not path.is_file():
-        return "is a pipe or a device, not an image"
-    return None if path.stat().st_size else "is empty"
+    try:
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                next(entries, None)
+            return "is a folder, not an image"
+        if not path.exists():
+            return "does not exist"
+        if not path.is_file():
+            return "is a pipe or a device, not an image"
+        return None if path.stat().st_size else "is empty"
+    except OSError as problem:
+        return f"cannot be read: {problem.strerror or problem}"
 
 
 def refusal(path: Path, file: BinaryIO) -> str | None:
@@ -105,8 +119,15 @@ def refusal(path: Path, file: BinaryIO) -> str | None:
 
 def is_like_an_image(file: BinaryIO) -> bool:
     """Whether a file starts as a JPEG, PNG, WebP, TIFF, GIF or AVIF does, though it may be damaged."""
+    return kind_of_content(file) is not None
+
+
+def kind_of_content(file: BinaryIO) -> str | None:
+    """The kind that a file starts as, such as "JPEG", whatever its name; None for one that cannot be read."""
     head = _at(file, 0, 8)
-    return head.startswith(_STARTS) or head[4:] == b"ftyp"
+    if head[4:] == b"ftyp":
+        return "AVIF"
+    return next((kind for start, kind in _STARTS.items() if head.startswith(start)), None)
 
 
 def read_traits(file: BinaryIO) -> Traits:
@@ -151,7 +172,31 @@ def _jpeg(file: BinaryIO) -> Traits:
         elif marker in (0xC0, 0xC1, 0xC2):
             sampling = _at(file, start, min(size, 18))[7::3]
             is_subsampled = len(sampling) == 3 and sampling[0] == 0x22
-    return Traits(quality, is_subsampled)
+    return Traits(quality, is_subsampled, notes=_further_pictures(file))
+
+
+def _further_pictures(file: BinaryIO) -> tuple[str, ...]:
+    """A note if pictures follow a JPEG's first, besides previews of it and an HDR gain map, which is kept."""
+    parts = [_at(file, start, size) for marker, start, size in _segments(file) if marker in (0xE1, 0xE2)]
+    indices = [part.removeprefix(b"MPF\0") for part in parts if part.startswith(b"MPF\0")]
+    count = max(map(_count_pictures, indices), default=1)
+    count -= any(mark in part for part in parts for mark in _GAIN_MAPS)
+    return (f"the first of {count} pictures",) if count > 1 else ()
+
+
+def _count_pictures(index: bytes) -> int:
+    """How many pictures the index of a multi-picture file tells of (CIPA DC-007), without previews."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(index[:4])
+    if order is None or len(index) < 8:
+        return 1
+    (start,) = struct.unpack_from(f"{order}I", index, 4)
+    for place in range(start + 2, len(index) - 11, 12):
+        tag, _kind, size, value = struct.unpack_from(f"{order}HHII", index, place)
+        if tag == 0xB002:
+            rows = range(value, min(value + size, len(index)) - 15, 16)
+            kinds = (struct.unpack_from(f"{order}I", index, row)[0] >> 16 & 0xFF for row in rows)
+            return sum(kind != 0x01 for kind in kinds)
+    return 1
 
 
 def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:

@@ -43,6 +43,7 @@ def cast(photo, *gains):
         Haze(beta=2.2, air=(0.8, 0.8)),
         Rain("light"),
         Rain("heavy"),
+        Rain("dense"),
     ],
     ids=str,
 )

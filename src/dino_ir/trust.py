@@ -153,8 +153,9 @@ def find_problems(degraded: Tensor, restored: Tensor) -> tuple[str, ...]:
 
     It must have the photo's size and finite numbers in [0, 1]; it must not be black, white or flat where the
     photo is not; and its coarse colours must be the photo's but for what was taken away. That is a veil of
-    bright grey light, as haze draws over a scene, and beyond it no more than the noise or the streaks that
-    are gone measured: they may have covered a colour or, by clipping, shifted it.
+    bright grey light, as haze draws over a scene, or grey light that was added, as by rain; and beyond it no
+    more than the noise or the streaks that are gone measured: they may have covered a colour or, by clipping,
+    shifted it.
 
     Args:
         degraded: [3, H, W] in [0, 1], a whole photo.
@@ -203,13 +204,16 @@ def _name_drift(before: Tensor, after: Tensor, squared: Tensor) -> str:
 
 
 def _unexplained(before: Tensor, drift: Tensor, air: float) -> Tensor:
-    """What of a drift is not the end of haze of grey airlight, [h, w].
+    """What of a drift is neither the end of haze of grey airlight nor that of grey light, [h, w].
 
-    Haze is I = J t + A (1 - t), so J - I = -k (A - I), with a k = 1 / t - 1 >= 0 that all colours share.
+    Haze is I = J t + A (1 - t), so J - I = -k (A - I), with a k = 1 / t - 1 >= 0 that all colours share. Rain
+    adds its light: I = J + r, so J - I = -r, with an r >= 0 that they share too.
     """
     veil = air - before
     thickness = -(drift * veil).sum(dim=0) / veil.square().sum(dim=0).clamp(min=_LEVEL**2)
-    return (drift + thickness.clamp(min=0) * veil).square().mean(dim=0).sqrt()
+    without_haze = drift + thickness.clamp(min=0) * veil
+    without_rain = drift - drift.mean(dim=0).clamp(max=0)
+    return torch.minimum(*(each.square().mean(dim=0).sqrt() for each in (without_haze, without_rain)))
 
 
 def _count_cells(side: int) -> int:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from dino_ir.contracts import Guide, Network, Place, no_guide
 from dino_ir.layers.norm import ChannelNorm
+from dino_ir.layers.precision import exactly
 from dino_ir.layers.stage import Stage
 from dino_ir.pools import Pooled
 
@@ -72,7 +73,8 @@ class NAFNet(Network):
         self.to_image = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
-        x = self.from_image(degraded.to(memory_format=torch.channels_last))
+        with exactly(degraded.device):
+            x = self.from_image(degraded.to(memory_format=torch.channels_last))
         skips: list[Tensor] = []
         for stage, down in zip(self.encoder, self.down):
             skips.append(stage(x))
@@ -81,7 +83,8 @@ class NAFNet(Network):
         for place, level in enumerate(reversed(range(len(skips))), start=1):
             x = skips[level] + self.up[level](x)
             x = guide(place, self.decoder[level](x))
-        return degraded + self.to_image(x)
+        with exactly(degraded.device):
+            return degraded + self.to_image(x.to(degraded.dtype))
 
     def blocks(self) -> list[nn.Module]:
         return [module for module in self.modules() if isinstance(module, _Block)]

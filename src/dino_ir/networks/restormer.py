@@ -20,6 +20,7 @@ from dino_ir.errors import WeightsError
 from dino_ir.layers.channel_attention import ChannelAttention
 from dino_ir.layers.gated_feedforward import GatedFeedForward
 from dino_ir.layers.norm import ChannelNorm
+from dino_ir.layers.precision import exactly
 from dino_ir.layers.stage import Stage
 
 __all__ = ["Restormer"]
@@ -126,7 +127,8 @@ class Restormer(Network):
         return {_our_name(name): value for name, value in weights.items()}
 
     def _restore(self, degraded: Tensor, guide: Guide) -> Tensor:
-        x = self.from_image(degraded.to(memory_format=torch.channels_last))
+        with exactly(degraded.device):
+            x = self.from_image(degraded.to(memory_format=torch.channels_last))
         skips: list[Tensor] = []
         for stage, down in zip(self.encoder, self.down):
             skips.append(stage(x))
@@ -137,7 +139,9 @@ class Restormer(Network):
             x = self.up[level](x).to(memory_format=torch.channels_last)
             x = self.merge[level](torch.cat((x, skips[level]), dim=1))
             x = guide(place, self.decoder[level](x))
-        return degraded + self.to_image(self.refine(x))
+        x = self.refine(x)
+        with exactly(degraded.device):
+            return degraded + self.to_image(x.to(degraded.dtype))
 
 
 class _Block(nn.Module):

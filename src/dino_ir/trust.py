@@ -24,7 +24,7 @@ __all__ = [
 Made = TypeVar("Made")
 
 _CELL = 64  # pixels of a side of the squares whose mean colours are compared
-_MOST_DRIFT = 6 / 255  # beyond what was removed; good results stay below 4 / 255: docs/trust.md
+_MOST_DRIFT = 6 / 255  # beyond what was removed; no good result came so far: docs/trust.md
 _LEAST_CONTRAST = 0.5  # of the photo's
 _MOST_CLIPPED = 0.25  # of the numbers
 _LEVEL = 1 / 255

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -18,6 +19,7 @@ def test_within_an_autocast_numbers_stay_as_they_are():
     assert torch.equal(full, convolution(image))
 
 
-def test_without_an_autocast_nothing_is_entered():
-    with exactly(torch.device("cpu")) as entered:
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_without_an_autocast_nothing_is_entered(device):
+    with exactly(torch.device(device)) as entered:
         assert entered is None

@@ -13,8 +13,6 @@ def exactly(device: torch.device) -> AbstractContextManager[object]:
     Near white, neighbouring numbers of bfloat16 are 1/256 apart: what little contrast haze leaves is rounded
     away. So the first and the last convolution, which take hardly any of the time, are in full precision.
     """
-    return (
-        torch.autocast(device.type, enabled=False)
-        if torch.is_autocast_enabled(device.type)
-        else nullcontext()
-    )
+    kind = device.type
+    is_on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if is_on else nullcontext()

@@ -44,9 +44,9 @@ CASES: dict[str, tuple[str, Mapping[str, Any], tuple[int, int], int | str]] = {
     "nafnet-256": ("nafnet", NAFNET, (256, 256), "off"),
     "nafnet-512": ("nafnet", NAFNET, (512, 512), 256),
     "default-512": ("nafnet", DEFAULT, (512, 512), "off"),
-    "default-1024": ("nafnet", DEFAULT, (1024, 1024), 256),
-    "default-12mp": ("default", DEFAULT, (3000, 4000), 256),
-    "default-12mp-512": ("default", DEFAULT, (3000, 4000), 512),
+    "default-1024": ("nafnet", DEFAULT, (1024, 1024), 512),
+    "default-12mp": ("default", DEFAULT, (3000, 4000), 512),
+    "default-12mp-256": ("default", DEFAULT, (3000, 4000), 256),
 }
 """Network, its options, the photo's size, and the tiles that ours is restored in; the peer takes it whole,
 and where that would not fit into memory in tiles of 512. "default" is the whole restorer, with its prior,

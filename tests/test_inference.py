@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from dino_ir import inference, tiling
+from dino_ir import tiling
 from dino_ir.catalog import build
 from dino_ir.contracts import Restorer
 from dino_ir.errors import DinoIRError, ImageError, WeightsError
@@ -108,9 +108,9 @@ def test_each_tile_knows_where_it_lies(tile):
 
 
 def test_large_images_are_tiled_and_many_are_taken_in_turn(monkeypatch):
-    monkeypatch.setattr(inference, "TILE_SIDE", 8)
     monkeypatch.setattr(tiling, "WHOLE_SIDE", 16)
     restorer = Whereabouts()
+    restorer.tile_side = 16
 
     large = restore(restorer, torch.rand(2, 3, 33, 50))
     small = restore(restorer, torch.rand(5, 3, 8, 16))

@@ -252,7 +252,7 @@ def test_tiles_share_what_is_pooled_over_a_sample_of_the_photo():
     expected = (3 * photos.mean(dim=(2, 3), keepdim=True)).expand_as(photos)
     torch.testing.assert_close(change, expected, atol=0.05, rtol=0)
     assert restorer.pieces[2] == (15, 3, 192, 192)  # the first two find what it takes
-    assert max(shape[-1] for shape in restorer.pieces[3:]) <= tiling.TILE_SIDE
+    assert max(shape[-1] for shape in restorer.pieces[3:]) <= restorer.tile_side
 
 
 def test_photos_of_one_batch_share_nothing_with_each_other(monkeypatch):
@@ -287,12 +287,12 @@ class Hidden(Restorer):
         return self.hidden[0](degraded, view)
 
 
-def test_what_cannot_share_is_cut_into_larger_tiles():
+def test_what_cannot_share_is_cut_into_tiles_as_well():
     restorer = Relative()
 
     changed(Hidden(restorer), torch.rand(1, 3, 1000, 1400))
 
-    assert 400 < max(shape[-1] for shape in restorer.pieces) <= 2 * tiling.TILE_SIDE
+    assert 400 < max(shape[-1] for shape in restorer.pieces) <= restorer.tile_side
     assert {shape[0] for shape in restorer.pieces} == {1}
 
 

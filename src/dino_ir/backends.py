@@ -135,7 +135,7 @@ class _InBfloat16(Restorer):
 
     def __init__(self, restorer: Restorer) -> None:
         super().__init__()
-        self.restorer, self.multiple_of = restorer, restorer.multiple_of
+        self.restorer, self.multiple_of, self.tile_side = restorer, restorer.multiple_of, restorer.tile_side
 
     def look(self, photo: Tensor) -> Tensor | None:
         return self.restorer.look(photo)
@@ -150,7 +150,8 @@ class _Exported(Restorer):
 
     def __init__(self, restorer: Restorer, run: Run) -> None:
         super().__init__()
-        self.restorer, self.multiple_of, self.run = restorer, restorer.multiple_of, run
+        self.restorer, self.multiple_of, self.tile_side = restorer, restorer.multiple_of, restorer.tile_side
+        self.run = run
         self.no_pools = no_pools(restorer)
 
     def forget(self) -> None:

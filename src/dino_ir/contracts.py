@@ -178,6 +178,7 @@ class Network(nn.Module):
     tiny: ClassVar[Mapping[str, Any]] = {}  # options of the smallest useful instance, for tests
     places: tuple[Place, ...]  # the latent, then after each decoder level, coarse to fine
     multiple_of: int  # both sides of the input must divide by this
+    tile_side: ClassVar[int] = 512  # of the tiles it is fastest in, on a CPU: docs/speed.md
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
         raise NotImplementedError
@@ -232,6 +233,7 @@ class Restorer(Learner):
     """A whole system: it restores images, and can be trained to."""
 
     multiple_of: int  # both sides of the input must divide by this
+    tile_side: int = Network.tile_side  # of the tiles that large photos are cut into
     works_in_tiles: ClassVar[bool] = True  # False: it must have the whole photo at once
 
     def told(self, truth: Truth) -> "Restorer":

@@ -15,7 +15,7 @@ from dino_ir.files.images import read_photo
 from dino_ir.files.weights import fill_priors, find_weights, learned, read_weights
 from dino_ir.ops.color import to_linear, to_srgb
 from dino_ir.ops.kinds import copy_image, open_image
-from dino_ir.tiling import TILE_SIDE, Report, Source, restore_tiles
+from dino_ir.tiling import Report, Source, restore_tiles
 from dino_ir.trust import UntrustedError
 
 __all__ = ["check_options", "find_device", "load", "restore", "settle"]
@@ -103,7 +103,7 @@ def restore(
     degraded, close = open_image(image)
     if strength == 0:
         return copy_image(image)
-    at_once = max(1, 4 * TILE_SIDE**2 // degraded[0, 0].numel())
+    at_once = max(1, restorer.tile_side**2 // degraded[0, 0].numel())
     parts: list[Tensor] = []
     for photos in degraded.split(at_once):
         restored = torch.empty_like(photos)

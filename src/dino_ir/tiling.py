@@ -21,7 +21,6 @@ from dino_ir.pools import Pools
 __all__ = [
     "LOOK_PIXELS",
     "OVERLAP",
-    "TILE_SIDE",
     "WHOLE_SIDE",
     "Report",
     "Source",
@@ -31,10 +30,6 @@ __all__ = [
 
 WHOLE_SIDE = 768
 """With `tile="auto"`, photos of up to WHOLE_SIDE x WHOLE_SIDE pixels are restored whole, if memory allows."""
-
-TILE_SIDE = 256
-"""Side of the tiles of larger ones: what a network needs for more no longer fits a processor's caches.
-Twice that for restorers that do not mark what they pool: their tiles differ the more, the less each sees."""
 
 OVERLAP = 32
 """Pixels that neighbouring tiles share and are blended over (docs/size.md); an eighth of larger tiles,
@@ -47,7 +42,7 @@ Report = Callable[[int, int], None]
 """Told after each tile how many are done, and how many there are."""
 
 _SMALLEST = 64  # side of a tile: below, a network sees too little
-_SIDES = (2 * TILE_SIDE, 384, TILE_SIDE, 192, 128, 96, _SMALLEST)
+_SIDES = (512, 384, 256, 192, 128, 96, _SMALLEST)
 _PIECE = 192  # side of the pieces on which pools are measured: 16 at most, which are WHOLE_SIDE squared,
 _SAMPLE = 0.5  # and no more of a photo than this, for all of it is restored once more, as tiles,
 _FEWEST = 4  # and none rather than fewer than these, which would say little of it
@@ -230,7 +225,7 @@ def _sides(
     if not isinstance(tile, str):
         return int(tile), WHOLE_SIDE**2
     whole = math.prod(size) <= WHOLE_SIDE**2
-    largest = TILE_SIDE if Pools(restorer) else 2 * TILE_SIDE
+    largest = restorer.tile_side
     room = _room(device_of(restorer), memory)
     if room is None or math.prod(size) <= _SMALLEST**2:
         return (max(size) if whole else largest), WHOLE_SIDE**2

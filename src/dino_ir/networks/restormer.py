@@ -49,6 +49,7 @@ class Restormer(Network):
     """
 
     tiny = MappingProxyType({"dim": 8, "depths": (1, 1, 1), "heads": (1, 2, 4), "refine": 1})
+    tile_side = 256
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ class DinoIR(Restorer):
         self.level_fusion: LevelFusion = build("fusion", {**level_fusion, **ends})
         if not self.level_fusion.needs_map:
             self.feature_fusion.requires_grad_(False)  # nothing reads it, so nothing could teach it
-        self.multiple_of = network.multiple_of
+        self.multiple_of, self.tile_side = network.multiple_of, network.tile_side
         self.view, self.side, self.longest = view, side, longest
         self.pixel = pixel_loss(pixel, knee)
         self.thumbnail = side if view == "whole" and self.level_fusion.needs_map else None

@@ -24,7 +24,7 @@ class Plain(Restorer):
         super().__init__()
         self.pixel = pixel_loss(pixel, knee)
         self.network = network
-        self.multiple_of = network.multiple_of
+        self.multiple_of, self.tile_side = network.multiple_of, network.tile_side
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         return self.network(degraded)

@@ -25,7 +25,7 @@ def one(*args, **options):
 class Chain(nn.Module):
     """Two convolutions in a row: what a step of them takes can be counted by hand."""
 
-    multiple_of, places = 1, ()
+    multiple_of, places, tile_side = 1, (), 64
 
     def __init__(self):
         super().__init__()

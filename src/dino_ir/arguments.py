@@ -110,7 +110,7 @@ TileOption = Annotated[
     typer.Option(
         parser=read_tile,
         metavar="auto|off|N",
-        help="Restore in tiles of N x N pixels; auto: of 256, where the photo is larger than 768 x 768.",
+        help="Restore in tiles of N x N pixels; auto: of 512 (256 for Restormer) above 768 x 768.",
     ),
 ]
 DataOption = Annotated[
@@ -177,7 +177,7 @@ BackendOption = Annotated[
     str,
     typer.Option(
         metavar="auto|torch|openvino|onnx",
-        help="What runs the network; auto: OpenVINO where it is installed and pays for its start.",
+        help="What runs the network; auto: torch, unless another is faster and as good (so far none).",
     ),
 ]
 ExactOption = Annotated[

@@ -35,7 +35,7 @@ BACKENDS = ("auto", "torch", "openvino", "onnx")
 OPENVINO_GAINS: Mapping[str, float] = MappingProxyType({})
 """Seconds that OpenVINO saves per megapixel beside torch, by network, where it was measured to win and to
 cost less than 0.02 dB. Nowhere, so far: for NAFNet it saves 0.23 s in bfloat16 but loses 0.17 dB on haze, and
-in float32 it saves nothing (docs/speed.md)."""
+in float32 it saves 3 % of 12 megapixels (docs/speed.md)."""
 
 START, FIRST_START = 3.0, 30.0
 """Seconds that OpenVINO takes to start; and with it to make the graph, once for each weight file."""

@@ -62,8 +62,8 @@ class Watch(Protocol):
         """The photo's height and width, and what gives a piece, [3, h, w], by top, left, bottom, right."""
         ...
 
-    def part(self, shown: Tensor, restored: Tensor) -> None:
-        """A part of the photo, [3, h, w], and what it became."""
+    def part(self, top: int, left: int, shown: Tensor, restored: Tensor) -> None:
+        """A part of the photo, [3, h, w], and what it became; at 0, 0 all begins anew."""
         ...
 
 
@@ -228,7 +228,7 @@ def _restored(
         before, after = _settled(piece, profile, change[0].cpu(), options.strength)
         survey.add(top, left, before, after)
         if watch:
-            watch.part(before, after)
+            watch.part(top, left, before, after)
         yield top, left, _changed(piece, profile, after - before, is_neutral)
     if options.is_checked:
         survey.require_trust()

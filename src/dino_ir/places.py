@@ -79,7 +79,9 @@ def plan(
     if not found:
         raise DataError("the list of photos is empty")
     if out is not None and out.suffix.lower() in IMAGE_SUFFIXES and not os.path.isdir(out):
-        if len(found) != 1 or any(os.path.isdir(path) for path in (*paths, *listed)):
+        if len({_real(one.photo) for one in found}) != 1 or any(
+            os.path.isdir(path) for path in (*paths, *listed)
+        ):
             raise DataError(f"{out} is one file, but there are several photos; name a folder instead")
         if suffix and kind_of(suffix) != kind_of(out.suffix):
             raise DataError(f"{out} is no {kind_of(suffix)}; name it {out.with_suffix(suffix).name}")

@@ -100,7 +100,9 @@ class _Witness:
     def begin(self, size: tuple[int, int], read: Read) -> None:
         self.size, self.found, self.change = size, estimate_parts(size, read), Change()
 
-    def part(self, shown: Tensor, restored: Tensor) -> None:
+    def part(self, top: int, left: int, shown: Tensor, restored: Tensor) -> None:
+        if (top, left) == (0, 0):
+            self.change = Change()
         self.change = self.change.joined(measure_change(shown, restored))
 
 

@@ -83,8 +83,8 @@ def plain_errors() -> Generator[None]:
 def stop_on_signal() -> Generator[Callable[[], bool]]:
     """Yield a question that is answered by yes once Ctrl-C or a termination signal has come.
 
-    A second one, by a person, interrupts at once. Under torchrun one Ctrl-C comes twice: from the terminal,
-    and again from torchrun, within moments.
+    One that comes more than a second later interrupts at once. Under torchrun one Ctrl-C comes twice: from
+    the terminal, and again from torchrun, within moments.
     """
     came: list[float] = []
 

@@ -230,9 +230,9 @@ def _sides(
     if room is None or math.prod(size) <= _SMALLEST**2:
         return (max(size) if whole else largest), WHOLE_SIDE**2
     fixed, by_pixel = _appetite(restorer, described)
-    fixed += 2 * 12 * OVERLAP * size[1]  # two rows of what tiles share
+    fixed += 2 * 12 * max(OVERLAP, largest // 8) * size[1]  # two rows of what tiles share
     pixels = 0
-    sides = [side for side in _SIDES if side <= largest]
+    sides = [largest, *(side for side in _SIDES if side < largest)]
     for side in [max(size), *sides] if whole else sides:
         pixels = math.prod(min(side, length) for length in size)
         if fixed + by_pixel * pixels <= room:

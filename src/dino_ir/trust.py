@@ -125,7 +125,7 @@ class Survey:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the result once all pieces were seen, as `find_problems` says it."""
-        counts = [_share(0, side, side)[1].sum(dim=1) for side in self.size]
+        counts = [_count_pixels(side) for side in self.size]
         pixels = counts[0][:, None] * counts[1]
         before, after, squared = self._before / pixels, self._after / pixels, self._squared / pixels
         clipped = self._clipped / (3 * self.size[0] * self.size[1])
@@ -218,6 +218,13 @@ def _unexplained(before: Tensor, drift: Tensor, air: float) -> Tensor:
 
 def _count_cells(side: int) -> int:
     return max(1, side // _CELL)
+
+
+def _count_pixels(side: int) -> Tensor:
+    """How many pixels of a side lie in each of its cells, as `_share` has them."""
+    count = _count_cells(side)
+    cells = torch.arange(count)
+    return -(-(cells + 1) * side // count) - cells * side // count
 
 
 def _share(start: int, length: int, side: int) -> tuple[slice, Tensor]:

@@ -46,4 +46,8 @@ def test_a_folder_that_is_a_file_holds_nothing_unfinished(tmp_path):
 
 
 def test_a_folder_that_cannot_be_named_holds_nothing_unfinished(tmp_path):
+    (tmp_path / "a.png").touch()
+
     sweep([tmp_path / ("a" * 300) / "b.png"])
+
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -93,6 +94,9 @@ class _Pairs:
     def __init__(self, folder: Path, jobs: Iterable[Job], overwrite: bool) -> None:
         _make(folder)
         self.folder, self.overwrite = folder, overwrite
+        self.count = Counter[
+            str
+        ]()  # of pairs of a name, so that the search for a free number goes on from there
         self.taken = {os.path.realpath(path) for job in jobs for path in (job.photo, job.result)}
 
     def add(self, result: Result) -> Result:
@@ -107,10 +111,12 @@ class _Pairs:
 
     def _place(self, name: str) -> Path:
         """A place that is free: results of several folders may have one name."""
-        path, number = self.folder / f"{name}.jpg", 1
-        while not self._is_free(path):
-            number += 1
-            path = self.folder / f"{name}_{number}.jpg"
+        while True:
+            self.count[name] += 1
+            number = self.count[name]
+            path = self.folder / (f"{name}.jpg" if number == 1 else f"{name}_{number}.jpg")
+            if self._is_free(path):
+                break
         self.taken.add(os.path.realpath(path))
         return path
 

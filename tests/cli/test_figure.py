@@ -1,30 +1,18 @@
 """`dino-ir figure`, as a user types it."""
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from dino_ir.commands.figure import figure
 from dino_ir.files.images import read_rgb
 
 MEANS = "arm,seed,benchmark,images,psnr,ssim\nplain_b,0,b,2,25,0.7\ndino_ir_b,0,b,2,26,0.7\n"
 
 
 @pytest.fixture
-def draw(folder):
+def draw(folder, call):
     """Call the verb in a folder that has photos/, means.csv and old.png; its exit code, and what was said."""
-    app = typer.Typer()
-    app.command()(figure)
     (folder / "means.csv").write_text(MEANS)
     (folder / "old.png").write_text("mine")
-
-    def call(*words):
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.output
-
-    return call
+    return lambda *words: call("figure", *words)
 
 
 def test_a_figure_and_its_numbers_go_where_they_are_wanted(draw, folder):

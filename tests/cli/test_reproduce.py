@@ -3,10 +3,6 @@
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
-
-from dino_ir.commands.reproduce import reproduce
 
 ROOT = Path(__file__).parents[2]
 TWO = """
@@ -33,19 +29,10 @@ paper = {}
 
 
 @pytest.fixture
-def run(folder):
+def run(folder, call):
     """Call the verb in a folder that has an experiment; its exit code, and all that was said."""
-    app = typer.Typer()
-    app.command()(reproduce)
     (folder / "two.toml").write_text(TWO)
-
-    def call(*words):
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.exit_code, result.output
-
-    return call
+    return lambda *words: call("reproduce", *words)
 
 
 def test_smoke_needs_no_photos_and_leaves_tables(run, folder):

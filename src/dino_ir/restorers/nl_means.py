@@ -21,8 +21,8 @@ class NLMeans(Denoiser):
         w_{ij} = \exp(-\max(0, |P_i - P_j|^2 - 2 \sigma^2) / h^2)
 
     Buades, Coll, Morel, A non-local algorithm for image denoising, CVPR 2005; Darbon et al., Fast nonlocal
-    filtering applied to electron cryomicroscopy, ISBI 2008. Needs `pip install 'dino-ir[demo]'`. Options, shapes
-    and errors: `denoiser.Denoiser`.
+    filtering applied to electron cryomicroscopy, ISBI 2008. Needs `pip install 'dino-ir[demo]'`. Options,
+    shapes and errors: `denoiser.Denoiser`.
     """
 
     def denoise(self, image: Tensor, sigma: float) -> Tensor:

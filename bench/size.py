@@ -1,7 +1,8 @@
 """What size costs: speed and memory from 1 to 100 megapixels, and what tiles change.
 
     python bench/size.py sizes [--photo FILE]    megapixels a second and peak resident memory, file to file
-    python bench/size.py seams FILE ...          tiles beside the whole, by side, overlap and what they share
+    python bench/size.py seams FILE ...          tiles beside the whole, by side, overlap and what they share;
+                                                 with --beside, tiles alone, which share the same pools
 
 Each size runs in a process of its own, whose peak the system tells (VmHWM). Photos are made by enlarging
 `--photo`, or a drawn one, and adding noise; the tables are Markdown.
@@ -75,6 +76,9 @@ def main() -> None:
     seams.add_argument("--damaged", action="store_true", help="they are already: add no noise, score nothing")
     seams.add_argument("--sides", type=int, nargs="+", default=[256, 512])
     seams.add_argument("--overlaps", type=int, nargs="+", default=[32, 64, 128])
+    seams.add_argument(
+        "--beside", type=int, metavar="OVERLAP", help="tiles of 512 with more overlap, not the whole"
+    )
     one = verbs.add_parser("one", help="one photo, in this process")
     one.add_argument("photo", type=Path)
     for parser_of_verb in (sizes, one):
@@ -147,11 +151,9 @@ def measure(path: Path, weights: str, memory: float | None) -> dict[str, float]:
 def print_seams(given: argparse.Namespace) -> None:
     """Compare tiles with the whole."""
     restorer = load(given.weights, "cpu")
-    kinds = {
-        "look and pools": restorer,
-        "look": OwnPools(restorer).eval(),
-        "nothing": OwnLook(restorer).eval(),
-    }
+    kinds = {"look and pools": restorer}
+    if not given.beside:  # tiles that pool over themselves differ from any others by far more than seams
+        kinds |= {"look": OwnPools(restorer).eval(), "nothing": OwnLook(restorer).eval()}
     print(
         "| photo | shared | side | overlap | step where tiles meet | elsewhere "
         "| largest change | root mean square | PSNR off by, dB |"
@@ -161,7 +163,8 @@ def print_seams(given: argparse.Namespace) -> None:
         clean = read_rgb(path)[None].float() / 255
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * SIGMA
         degraded = clean if given.damaged else (clean + noise).clamp(0, 1)
-        whole: Tensor = restore(restorer, degraded, tile="off")
+        tiling.OVERLAP = given.beside or tiling.OVERLAP
+        whole: Tensor = restore(restorer, degraded, tile=512 if given.beside else "off")
         tilings: list[tuple[int, int]] = list(itertools.product(given.sides, given.overlaps))
         for name, (side, overlap) in itertools.product(kinds, tilings):
             tiling.OVERLAP = overlap

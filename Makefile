@@ -2,6 +2,8 @@
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 bin := .venv/bin
+# Processes that test side by side; each takes up to 1.5 GB.
+TESTERS ?= 2
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .PHONY: setup demo test test-all check bench clean
@@ -19,10 +21,10 @@ demo: setup
 	$(bin)/dino-ir demo -o demo
 
 test: setup
-	$(bin)/pytest -q
+	$(bin)/pytest -q -n $(TESTERS)
 
-test-all: setup
-	$(bin)/pytest -q -m "slow or not slow"
+test-all: test
+	$(bin)/pytest -q -n $(TESTERS) -m slow
 
 check: setup
 	$(bin)/ruff check .

@@ -5,7 +5,7 @@ import datetime
 import multiprocessing
 import os
 import platform
-import resource
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,17 @@ import torch
 
 from dino_ir.ops.allocator import keep_freed_memory
 
-__all__ = ["Side", "Times", "as_markdown", "machine", "product", "take_turns", "where_and_when", "write_rows"]
+__all__ = [
+    "Side",
+    "Times",
+    "as_markdown",
+    "machine",
+    "most_memory",
+    "product",
+    "take_turns",
+    "where_and_when",
+    "write_rows",
+]
 
 Work = Callable[[], object]
 
@@ -97,8 +107,17 @@ def _work(line: Connection, side: Side, threads: int) -> None:
         start = time.perf_counter()
         work()
         line.send(time.perf_counter() - start)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes, on Linux
-    line.send(most / 1024)
+    line.send(most_memory())
+
+
+def most_memory() -> float:
+    """Megabytes that this process has held at most; 0 on Windows, which does not say."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux kilobytes
 
 
 def product(precision: str) -> Work:
@@ -117,14 +136,16 @@ def machine() -> str:
 
 
 def where_and_when(threads: int, busy: bool = False) -> dict[str, Any]:
-    """The first columns of every row; `load` is that of other programs, before anything has begun."""
+    """The first columns of every row; `load` is that of other programs, before anything has begun;
+    Windows has none.
+    """
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
         "torch": torch.__version__,
         "threads": threads,
         "busy": "yes" if busy else "no",
-        "load": round(os.getloadavg()[0], 1),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else "",
     }
 
 

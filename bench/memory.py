@@ -3,12 +3,12 @@
 python bench/memory.py RECIPE [PHASE] [KEY=VALUE ...]: one phase, with random weights and pictures.
 """
 
-import resource
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from machine import most_memory
 
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch
@@ -25,7 +25,7 @@ def main(path: str, number: str = "0", *settings: str) -> None:
     phase = recipe.phase[int(number)]
     recipe = replace(recipe, phase=[phase])
     (foreseen,) = forecast(recipe)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = most_memory()
     learner = build(*recipe.subject)
     crops = phase.batch * phase.crops
     degraded, clean = (torch.rand(crops, 3, phase.crop, phase.crop) for _ in range(2))
@@ -35,7 +35,7 @@ def main(path: str, number: str = "0", *settings: str) -> None:
     state = State(recipe, learner.to(memory_format=torch.channels_last).train())
     for _ in range(2):
         state.advance(Batch(degraded, clean, photo, box), "cpu")
-    taken = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    taken = 2**20 * (most_memory() - before)
     print(
         f"foreseen {foreseen.memory / 2**20:.0f} MiB, taken {taken / 2**20:.0f} MiB, "
         f"{taken / foreseen.memory:.2f} of it"

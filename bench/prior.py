@@ -1,6 +1,7 @@
 """How robust a trained prior is, beside simpler ones: the tables of docs/prior.md.
 
-python bench/prior.py WEIGHTS --data DIR [--benchmark test/bsd_val32] [--teacher FILE]
+python bench/prior.py WEIGHTS --data DIR [--benchmark test/bsd_val32] [--control FILE] [--teacher FILE]
+    [--dinov2 base]
 """
 
 import argparse
@@ -37,7 +38,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     dataset = CleanFolder(arguments.data / arguments.benchmark)
     photos = [to_float(dataset[index].clean) for index in range(len(dataset))]
-    priors = read_priors(arguments.weights, arguments.teacher)
+    priors = read_priors(arguments)
     side = arguments.side
     print(f"{len(photos)} photos of {arguments.benchmark}, seen at about {side} x {side} pixels")
     print(f"\n{deviations_as_markdown(measure_deviations(partial(describe_all, priors, side), photos))}")
@@ -53,7 +54,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("weights", help="of the trained prior: a file, or a name that comes with the package")
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--benchmark", default="test/bsd_val32", help="a folder of clean photos in it")
+    parser.add_argument("--control", help="weights of the same prior, trained without damaged views")
     parser.add_argument("--teacher", help="weights of MobileNetV2, to measure it too")
+    parser.add_argument(
+        "--dinov2", metavar="SIZE", help="measure Meta's too, if it is here: small, base, large, giant"
+    )
     parser.add_argument("--side", type=int, default=224, help="of what the prior sees, in pixels")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -69,22 +74,25 @@ def describe_all(priors: Priors, side: int, image: Tensor) -> dict[str, Tensor]:
     return maps
 
 
-def read_priors(weights: str, teacher: str | None) -> Priors:
-    """What to compare: the patches' mean colours, random weights, trained ones, and the teacher if given."""
-    tensors, table = read_weights(find_weights(weights))
+def read_priors(arguments: argparse.Namespace) -> Priors:
+    """What to compare: the patches' mean colours, random weights, trained ones, and others that are given."""
+    tensors, table = read_weights(find_weights(arguments.weights))
     options = table["learner"]["prior"]
-    random, trained = build("priors", options), build("priors", options)
+    random, trained, control = (build("priors", options) for _ in range(3))
     trained.load_state_dict(tensors)
-    color = build("priors", {"name": "patch_color", "stride": trained.stride})
     priors = {
-        "mean colour": (color, (0,)),
-        "random": (random, random.layers),
-        "trained": (trained, trained.layers),
+        "mean colour": build("priors", {"name": "patch_color", "stride": trained.stride, "layers": (0,)}),
+        "random": random,
+        "trained": trained,
     }
-    if teacher is not None:
-        classifier = build("priors", {"name": "mobilenet_v2", "weights": teacher})
-        priors["MobileNetV2"] = (classifier, classifier.layers)
-    return priors
+    if arguments.control:
+        control.load_state_dict(read_weights(find_weights(arguments.control))[0])
+        priors["without damaged views"] = control
+    if arguments.teacher:
+        priors["MobileNetV2"] = build("priors", {"name": "mobilenet_v2", "weights": arguments.teacher})
+    if arguments.dinov2:
+        priors["DINOv2"] = build("priors", {"name": "dinov2", "size": arguments.dinov2})
+    return {name: (prior.eval(), tuple(prior.layers)) for name, prior in priors.items()}
 
 
 if __name__ == "__main__":

@@ -192,9 +192,9 @@ def test_pixels_are_counted_by_headers_until_they_are_enough(tmp_path):
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)
-def test_a_missing_program_is_named_in_a_sentence(restorer, cache, monkeypatch, backend):
+def test_a_missing_program_is_named_before_a_graph_is_made(restorer, monkeypatch, backend):
     monkeypatch.setitem(__import__("sys").modules, PROGRAMS[backend], None)
-    monkeypatch.setattr(backends, "_graph_of", lambda _restorer: cache / "any.onnx")
+    monkeypatch.setattr(backends, "_graph_of", lambda _restorer: pytest.fail("made"))
 
     with pytest.raises(DinoIRError, match=rf"{backend} is not installed: pip install 'dino-ir\[{backend}\]'"):
         use_backend(restorer, backend)

@@ -402,15 +402,14 @@ def test_what_a_benchmark_says_of_a_published_set_is_what_its_layout_says(name):
 @pytest.mark.parametrize("name", OF_FOLDERS)
 def test_every_benchmark_of_folders_gives_images(name, tmp_path):
     dataset = TABLES[name]["dataset"]
-    shared = "shared" in dataset
     names = {"levin": "photo{}_kernel1", "outdoor_rain": "im_{}_s80"}
-    clean = {"levin": "photo{}", "outdoor_rain": "im_{}"}
+    clean = {"levin": "photo{}", "outdoor_rain": "im_{}", "spa": "photo{}gt"}
     if dataset["name"] == "clean_folder":
         write_photos(tmp_path / dataset["root"])
     else:
         root = tmp_path / dataset["root"]
-        write_photos(root / dataset.get("degraded", "input"), names[name] if shared else "photo{}")
-        write_photos(root / dataset.get("clean", "target"), clean[name] if shared else "photo{}")
+        write_photos(root / dataset.get("degraded", "input"), names.get(name, "photo{}"))
+        write_photos(root / dataset.get("clean", "target"), clean.get(name, "photo{}"))
 
     benchmark = read_benchmark(name, tmp_path)
     _, degraded, clean = benchmark.images(1)
@@ -428,4 +427,5 @@ def test_every_benchmark_of_a_set_builds_its_damage_and_its_protocol(name, tmp_p
     benchmark = read_benchmark(name, tmp_path)
 
     assert (benchmark.degradation is None) == ("degradation" not in TABLES[name])
-    assert benchmark.protocol == read_protocol(TABLES[name].get("protocol", "default")) != OURS
+    assert benchmark.protocol == read_protocol(TABLES[name].get("protocol", "default"))
+    assert (benchmark.protocol == OURS) == ("protocol" not in TABLES[name])

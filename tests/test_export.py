@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from google.protobuf.message import EncodeError
 
 from dino_ir.catalog import build
 from dino_ir.errors import DinoIRError, WeightsError
@@ -136,6 +137,25 @@ def test_metadata_says_what_it_is_and_whose(guided, graph, tmp_path):
     assert notes["multiple_of"].startswith("2,")
     assert "0 to 1" in notes["photo"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.onnx"]
+
+
+@pytest.mark.parametrize("problem", [EncodeError("Failed to serialize proto"), ValueError("2GB limit")])
+def test_a_graph_too_large_for_one_file_is_refused(guided, tmp_path, problem):
+    class Large:
+        """What protobuf does with more than 2 GiB, which would take a minute to make."""
+
+        def ByteSize(self):  # noqa: N802 protobuf's name
+            raise problem
+
+        SerializeToString = ByteSize
+
+    for use in (
+        lambda: check_photo_graph(Large(), guided),
+        lambda: write_graph(Large(), tmp_path / "a.onnx"),
+    ):
+        with pytest.raises(DinoIRError, match="more than 2 GiB, which no ONNX file can have"):
+            use()
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_has_learned_nothing_has_no_graph():

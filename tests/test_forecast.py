@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -139,3 +141,9 @@ def test_priors_without_weights_are_named():
 
 def test_the_rate_of_products_is_a_plausible_one():
     assert 1e8 < matrix_rate("cpu", "fp32", seconds=0.01) < 1e16
+
+
+def test_a_system_that_does_not_tell_its_memory_has_enough(monkeypatch):
+    monkeypatch.delattr(forecasts.os, "sysconf", raising=False)
+
+    assert forecasts._memory_of("cpu") == math.inf

@@ -76,6 +76,9 @@ snow100k test_large a Snow100K-L/synthetic/a Snow100K-L/gt/a
 raindrop train 0_rain train/data/0_rain train/gt/0_clean
 raindrop test_a 0_rain test_a/data/0_rain test_a/gt/0_clean
 raindrop test_b 0_rain test_b/data/0_rain test_b/gt/0_clean
+weatherstream test_rain rain1/degraded_1 WeatherStream_test/rain1/degraded_1 WeatherStream_test/rain1/rain_gt
+weatherstream test_snow snow1/degraded_1 WeatherStream_test/snow1/degraded_1 WeatherStream_test/snow1/snow_gt
+weatherstream test_fog fog1/degraded_1 WeatherStream_test/fog1/degraded_1 WeatherStream_test/fog1/fog_gt
 """
 """Set, split, a pair's name, its degraded file and its clean file, or that one picture holds both."""
 
@@ -175,6 +178,12 @@ def test_clean_photos_are_found_as_they_are_published(tmp_path, row):
         ("kodak24", "test", "./: kodim01 other/photo", ["kodim01"]),
         ("div2k", "train", "./: DIV2K_train_HR/1 DIV2K_valid_HR/2", ["1"]),
         ("raindrop", "test_a", "./: test_a/data/0_rain test_a/gt/0_clean train/data/1_rain", ["0_rain"]),
+        (
+            "weatherstream",
+            "test_rain",
+            "WeatherStream_test/: rain_fog/degraded_1 rain_fog/rain_gt fog/degraded_1 fog/fog_gt",
+            ["rain_fog/degraded_1"],
+        ),
     ],
 )
 def test_what_lies_beside_a_split_is_left_out(tmp_path, name, split, files, expected):

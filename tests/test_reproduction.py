@@ -98,11 +98,21 @@ def test_what_was_stopped_goes_on_later(tmp_path):
     assert steps == [1, 2, 3, 4, 1, 2, 3, 4]
 
 
+def test_tables_share_what_is_the_same_run(tmp_path):
+    said = []
+    reproduce(few("table1"), site(tmp_path, out=tmp_path / "one"))
+
+    reproduce(few("table4"), site(tmp_path, out=tmp_path / "other", tell=said.append))
+
+    assert said
+    assert all(line.startswith("scoring") for line in said)
+
+
 def test_without_training_what_is_missing_is_named(tmp_path):
     text = reproduce(few("guidance"), site(tmp_path, trains=False))
 
     assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
-    assert not (tmp_path / "runs").exists()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["photos"]
 
 
 def test_smoke_says_that_numbers_mean_nothing_and_not_what_is_true_of_another_scale(tmp_path):

@@ -1,12 +1,14 @@
+import io
 import os
 import signal
+import sys
 import time
 
 import pytest
 import typer
 
 from dino_ir.errors import DataError, DinoIRError, ImageError, RecipeError, TrainingError, WeightsError
-from dino_ir.terminal import plain_errors, say, share_cores, stop_on_signal
+from dino_ir.terminal import plain_errors, say, share_cores, stop_on_signal, write_any_name
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,14 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch, given
     share_cores()
 
     assert os.environ["OMP_WAIT_POLICY"] == policy
+
+
+def test_a_name_that_the_encoding_lacks_is_written_by_its_numbers(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+
+    write_any_name()
+    say("夜.jpg -> 夜_restored.jpg")
+    sys.stdout.flush()
+
+    assert written.getvalue() == b"\\u591c.jpg -> \\u591c_restored.jpg\n"

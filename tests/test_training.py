@@ -1,5 +1,7 @@
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -207,6 +209,36 @@ def test_a_broken_photo_is_one_line_from_any_process(photos, tmp_path, workers):
 
     assert len(str(caught.value).splitlines()) == 1
     assert ".png" in str(caught.value)
+
+
+FAILING = """
+import importlib.util, pathlib, sys
+from dino_ir.feed import Stream
+from dino_ir.training import Run, train
+
+def fail(_stream, _place):
+    raise RuntimeError("as no code of ours would")
+
+Stream.__getitem__ = fail  # in each worker too, which begins by importing this file
+
+if __name__ == "__main__":
+    spec = importlib.util.spec_from_file_location("test_training", sys.argv[1])
+    tests = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tests)
+    folder, data = map(pathlib.Path, sys.argv[2:])
+    train(tests.make_recipe(), Run(folder, data, workers=1))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_ends_where_a_worker_fails_in_a_way_that_is_not_foreseen(photos, tmp_path):
+    (tmp_path / "failing.py").write_text(FAILING)
+    words = [sys.executable, tmp_path / "failing.py", __file__, tmp_path / "run", photos]
+
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 1
+    assert "RuntimeError: as no code of ours would" in done.stderr
 
 
 def test_the_events_of_a_run_that_fails_are_not_lost(photos, tmp_path):

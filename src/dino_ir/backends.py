@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +44,9 @@ START, FIRST_START = 3.0, 30.0
 Run = Callable[[Mapping[str, Any]], Any]
 """Named numpy arrays in, the restored piece out."""
 
+FindGraph = Callable[[], Path]
+"""Where the graph is; asked once the program is known to be there, for making one takes half a minute."""
+
 
 def use_backend(
     restorer: Restorer, backend: str = "auto", exact: bool = False, pixels: float = 0.0
@@ -61,6 +65,7 @@ def use_backend(
     Raises:
         DinoIRError: an unknown backend, one that is not installed, or another device than the CPU.
         WeightsError: the restorer is not a network, alone or guided.
+        OSError: the cache cannot be written to.
     """
     if backend not in BACKENDS:
         raise DinoIRError(f"no backend {backend!r}; expected {', '.join(BACKENDS)}")
@@ -74,7 +79,7 @@ def use_backend(
         raise DinoIRError(f"the backend {backend} runs on the CPU: give --device cpu, or --backend torch")
     start = _OpenVINO if backend == "openvino" else _start_onnx
     with _installed(backend):
-        return _Exported(restorer, start(_graph_of(restorer), half)).eval()
+        return _Exported(restorer, start(partial(_graph_of, restorer), half)).eval()
 
 
 def choose_backend(restorer: Restorer, pixels: float) -> str:
@@ -188,10 +193,10 @@ class _OpenVINO:
 
     _OFTEN = 16
 
-    def __init__(self, graph: Path, half: bool) -> None:
+    def __init__(self, find_graph: FindGraph, half: bool) -> None:
         from openvino import Core
 
-        self.core, self.graph = Core(), graph
+        self.core, self.graph = Core(), find_graph()
         self.settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -225,13 +230,13 @@ class _OpenVINO:
         return self.core.compile_model(model, "CPU", self.settings).create_infer_request()
 
 
-def _start_onnx(graph: Path, half: bool) -> Run:
+def _start_onnx(find_graph: FindGraph, half: bool) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()  # pyright: ignore[reportAttributeAccessIssue] of a compiled module
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as `terminal.share_cores`
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(find_graph(), options, providers=["CPUExecutionProvider"])
     return lambda inputs: session.run(["restored"], inputs)[0]
 
 

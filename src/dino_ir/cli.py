@@ -13,7 +13,7 @@ from dino_ir.commands.show import degrade, demo, doctor, list_parts
 from dino_ir.commands.train import check, train
 from dino_ir.commands.weights import weight_verbs
 from dino_ir.ops.allocator import keep_freed_memory
-from dino_ir.terminal import share_cores
+from dino_ir.terminal import share_cores, write_any_name
 
 __all__ = ["app", "main"]
 
@@ -30,6 +30,7 @@ app = typer.Typer(
 @app.callback()
 def main(version: VersionOption = False) -> None:
     """Hold what is common to all verbs."""
+    write_any_name()
     share_cores()
     keep_freed_memory()
 

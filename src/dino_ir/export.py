@@ -32,7 +32,6 @@ TOLERANCE = 1e-4
 """Largest difference between a graph's result and torch's: 1/40 of a step of 8 bits."""
 
 _CHECKED = ((1, 1), (45, 31), (97, 203), (211, 133))  # odd sizes, upright and lying
-_MOST = 2**31 - 1  # bytes of one file, which is what protobuf can hold
 
 
 def photo_graph(restorer: Restorer) -> Any:
@@ -120,12 +119,13 @@ def check_photo_graph(graph: Any, restorer: Restorer) -> float:
         The largest difference of any number of the restored photos.
 
     Raises:
-        DinoIRError: the extra is missing, or the graph differs from torch by more than `TOLERANCE`.
+        DinoIRError: the extra is missing, the graph differs from torch by more than `TOLERANCE`, or it is
+            too large for one file.
     """
     with extra_onnx():
         from onnxruntime import InferenceSession
 
-    session = InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = InferenceSession(_content(graph), providers=["CPUExecutionProvider"])
     rng = torch.Generator().manual_seed(0)
     differences = {}
     for size in _CHECKED:
@@ -148,17 +148,25 @@ def write_graph(graph: Any, path: Path) -> None:
     Raises:
         DinoIRError: it is too large for one file.
     """
-    if graph.ByteSize() > _MOST:
-        raise DinoIRError(
-            f"{path} would have more than 2 GiB, which no ONNX file can have: use a smaller prior"
-        )
+    content = _content(graph)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = unfinished_name(path)  # of its own for each process that makes this graph
     try:
-        unfinished.write_bytes(graph.SerializeToString())
+        unfinished.write_bytes(content)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _content(graph: Any) -> bytes:
+    from google.protobuf.message import EncodeError
+
+    try:
+        return graph.SerializeToString()
+    except (EncodeError, ValueError):  # which of the two depends on how protobuf was built
+        raise DinoIRError(
+            "the graph would have more than 2 GiB, which no ONNX file can have: use a smaller prior"
+        ) from None
 
 
 class _Piece(nn.Module):

@@ -141,11 +141,14 @@ def _batch(phase: Phase, thumbnail: int | None) -> Batch:
     return Batch(degraded, clean, torch.empty(phase.batch, 3, thumbnail, thumbnail), torch.empty(crops, 4))
 
 
-def _memory_of(device: str) -> int:
-    """Bytes of memory that a device has in all."""
+def _memory_of(device: str) -> float:
+    """Bytes of memory that a device has in all; infinite where nobody knows."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no such function
+        return math.inf
 
 
 def _convolution_backward(

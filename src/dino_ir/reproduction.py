@@ -130,7 +130,7 @@ def _jobs(experiment: Experiment, site: Site) -> list[_Job]:
             if arm.recipe is not None:
                 recipe = Recipe.read(_recipe_file(arm.recipe, site), [*arm.settings, f"seed={seed}"])
                 if experiment.scale == "smoke":
-                    recipe = shrink_recipe(recipe, make_photos(site.out / "photos"))
+                    recipe = shrink_recipe(recipe, make_photos(site.runs / "photos"))
                 jobs.append(_Job(arm, seed, recipe, site.runs / arm.run / str(seed)))
             elif seed == experiment.seeds[0]:
                 jobs.append(_Job(arm, seed))
@@ -147,7 +147,7 @@ def _recipe_file(name: str, site: Site) -> Path:
 
 def _benchmarks(experiment: Experiment, site: Site) -> Mapping[str, Benchmark]:
     if experiment.scale == "smoke":
-        photos = make_photos(site.out / "photos")
+        photos = make_photos(site.runs / "photos")
         return {name: toy_benchmark(name, photos) for name in experiment.names}
     read = read_benchmarks(experiment.benchmarks, site.data)
     if list(read) != experiment.names:

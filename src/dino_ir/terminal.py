@@ -1,7 +1,9 @@
 """How commands speak: lines, errors in one sentence, a progress bar, and Ctrl-C that stops cleanly."""
 
+import io
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ __all__ = [
     "share_cores",
     "stop_on_signal",
     "tile_bar",
+    "write_any_name",
 ]
 
 FAILED, WRONG_USAGE = 1, 2
@@ -146,6 +149,13 @@ def share_cores() -> None:
     an idle machine 10 s and 12 s (two cores, measured once).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def write_any_name() -> None:
+    """Write names that the encoding of the output lacks by their numbers, instead of failing at them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(sentence: str) -> None:

@@ -1,6 +1,8 @@
 """From a recipe to a weight file. A run cut in two gives the same weights as an uncut one."""
 
+import atexit
 import math
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -211,6 +213,7 @@ def batches(
         pin_memory=torch.device(run.device).type == "cuda",
         worker_init_fn=_start_worker,
     )
+    atexit.register(_end_workers)
     for load in loader:
         if any_of_them(isinstance(load, DinoIRError), run.device):  # all leave together
             raise load if isinstance(load, DinoIRError) else TrainingError("another process could not go on")
@@ -276,6 +279,13 @@ class _Loads(TorchDataset[Load]):
 
 def _as_it_is(load: Load) -> Load:
     return load
+
+
+def _end_workers() -> None:
+    """Before Python waits for them at its end: after an error they would go on for ever, deaf to SIGTERM."""
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
 
 
 def _start_worker(_worker: int) -> None:

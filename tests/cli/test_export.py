@@ -41,16 +41,30 @@ def test_a_graph_that_differs_is_not_written(call, weights, folder, monkeypatch)
     [
         (["-o", "a.pt"], "a.pt is no name for a graph: it ends in .onnx"),
         (["-o", "there.onnx"], "there.onnx exists; give another name, or --overwrite"),
+        (["-o", "folder.onnx", "--overwrite"], "folder.onnx is a folder; give another name"),
     ],
 )
 def test_a_wrong_name_is_refused_before_anything_is_done(call, weights, folder, words, complaint):
     (folder / "there.onnx").touch()
+    (folder / "folder.onnx").mkdir()
 
     assert call("export", weights, *words) == (2, f"dino-ir: {complaint}\n")
 
 
-def test_without_the_extra_it_says_what_to_install(call, weights, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+def test_a_url_is_no_place_for_a_graph(call, weights, folder):
+    code, output = call("export", weights, "-o", "s3://bucket/a.onnx")
+
+    assert code == 2
+    assert "is a URL" in output
+    assert not (folder / "s3:").exists()
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_without_the_extra_it_says_what_to_install_before_anything_is_made(
+    call, weights, monkeypatch, missing
+):
+    monkeypatch.setitem(__import__("sys").modules, missing, None)
+    monkeypatch.setattr(tracing.torch.export, "export", lambda *_all, **_named: pytest.fail("made"))
 
     code, output = call("export", weights, "-o", "a.onnx")
 

@@ -51,7 +51,7 @@ def test_results_go_where_they_are_wanted(run, folder):
     assert code == 0
     assert "Not trained yet, and left out: B, seed 0." in said
     assert (folder / "tables" / "table.md").is_file()
-    assert not (folder / "elsewhere").exists()
+    assert [path.name for path in (folder / "elsewhere").iterdir()] == ["photos"]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import resource
+import struct
 import subprocess
 import sys
 import time
@@ -49,6 +50,17 @@ def by_tifffile(array, **options):
     return file.getvalue()
 
 
+def described(jpeg):
+    """With XMP and IPTC, and a second segment of each."""
+    contents = [
+        (0xE1, b'http://ns.adobe.com/xap/1.0/\0<a tiff:Orientation="6" GCamera:MotionPhoto="1"/>'),
+        (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(60)),
+        *[(0xED, b"Photoshop 3.0\x008BIM\4\4\0\0\0\0\0\x0c\x1c\x02\x78\0\x07Caption")] * 2,
+    ]
+    segments = [struct.pack(">BBH", 0xFF, mark, 2 + len(content)) + content for mark, content in contents]
+    return jpeg[:2] + b"".join(segments) + jpeg[2:]
+
+
 def seeds():
     """Small files of every kind that is read, by what they are called."""
     everything = {"icc_profile": profile_of_display_p3(), "exif": some_exif()}
@@ -59,7 +71,7 @@ def seeds():
         "plain.jpg": by_pillow("jpeg", **everything),
         "progressive.jpg": by_pillow("jpeg", progressive=True, **everything),
         "cmyk.jpg": by_pillow("jpeg", "CMYK"),
-        "gain.jpg": light.uhdrsave_buffer(),
+        "gain.jpg": described(light.uhdrsave_buffer()),
         "plain.png": by_pillow("png", **everything),
         "palette.png": by_pillow("png", "P"),
         "deep.png": deep.pngsave_buffer(),

@@ -29,3 +29,9 @@ def test_libvips_takes_the_options(suffix, quality):
     options = saving(kind_of(suffix), 8, quality, is_subsampled=True)
 
     assert pyvips.Image.black(8, 8, bands=3).copy(interpretation="srgb").write_to_buffer(suffix, **options)
+
+
+def test_a_large_jpeg_is_not_held_for_its_code():
+    sizes = (4_000_000, 4_000_001)
+
+    assert [saving("JPEG", 8, 90, False, size)["optimize_coding"] for size in sizes] == [True, False]

@@ -225,3 +225,23 @@ def test_tags_that_all_claim_the_same_bytes_do_not_exhaust_memory():
     assert len(upright(block, 1, 1)) == len(block)
     tiff = read_tiff(io.BytesIO(block))
     assert tiff.exif is None or len(tiff.exif) < 100_000
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_a_tiffs_place_on_earth_goes_into_another(tmp_path, byteorder):
+    scale, point, keys = (
+        (0.5, 0.5, 0.0),
+        (0.0, 0.0, 0.0, 440720.0, 3751320.0, 0.0),
+        (1, 1, 0, 1, 1024, 0, 1, 1),
+    )
+    extra = [(33550, 12, 3, scale, True), (33922, 12, 6, point, True), (34735, 3, 8, keys, True)]
+    tifffile.imwrite(tmp_path / "a.tif", COLOURS, byteorder=byteorder, extratags=extra, metadata=None)
+    tifffile.imwrite(tmp_path / "b.tif", COLOURS, byteorder="<", metadata=None)
+
+    with (tmp_path / "a.tif").open("rb") as file:
+        into_tiff(tmp_path / "b.tif", read_tiff(file).exif, None)
+
+    with tifffile.TiffFile(tmp_path / "b.tif") as result:
+        tags = result.pages[0].tags
+        assert [tags[tag].value for tag in (33550, 33922, 34735)] == [scale, point, keys]
+        assert np.array_equal(result.asarray(), COLOURS)

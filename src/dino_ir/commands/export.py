@@ -1,11 +1,10 @@
 """The verb that exports weights for other programs."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dino_ir.arguments import out_option
+from dino_ir.arguments import out_option, read_place
 from dino_ir.errors import WeightsError
 from dino_ir.terminal import plain_errors, say
 
@@ -16,7 +15,7 @@ def export(
     weights: Annotated[
         str, typer.Argument(metavar="WEIGHTS", help="A shipped name (`dino-ir doctor` lists them) or a file.")
     ] = "default",
-    out: Annotated[Path, out_option("FILE", "The graph to write.")] = Path("model.onnx"),
+    out: Annotated[Any, out_option("FILE", "The graph to write.", read_place)] = "model.onnx",
     licence: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Of the weights. Default: what is known of them.")
     ] = None,
@@ -31,11 +30,16 @@ def export(
         from dino_ir.export import check_photo_graph, describe_graph, photo_graph, write_graph
         from dino_ir.files.weights import find_weights, read_weights, shipped
         from dino_ir.inference import load
+        from dino_ir.tracing import extra_onnx
 
         if out.suffix != ".onnx":
             raise WeightsError(f"{out} is no name for a graph: it ends in .onnx")
+        if out.is_dir():
+            raise WeightsError(f"{out} is a folder; give another name")
         if out.exists() and not overwrite:
             raise WeightsError(f"{out} exists; give another name, or --overwrite")
+        with extra_onnx():  # before the graph is made, which takes half a minute; the check needs it
+            import onnxruntime  # noqa: F401  # pyright: ignore[reportUnusedImport]
         path = find_weights(weights)
         is_ours = path.stem in shipped() and path == find_weights(path.stem)
         restorer = load(weights, "cpu")

@@ -16,24 +16,20 @@ import torch
 from torch import Tensor
 
 from dino_ir.errors import DataError, ImageError
-from dino_ir.formats import exif, headers, iptc, vips
-from dino_ir.formats.coding import Bits, add_resolution, kind_of, most_bits, saving
+from dino_ir.formats import exif, headers, iptc, vips, xmp
+from dino_ir.formats.coding import Bits, add_segments, kind_of, longest, most_bits, saving, take_segments
 from dino_ir.formats.decoding import Keep, decode, plain, scaled, with_fields
 from dino_ir.unfinished import unfinished_name
 
-__all__ = [
-    "MAX_PIXELS", "Photo",
-    "check_result", "list_images", "name_images", "read_photo", "read_rgb", "write_photo",
-]  # fmt: skip
+__all__ = ["MAX_PIXELS", "Photo", "check_result", "list_images", "name_images", "read_photo", "read_rgb",
+           "write_photo"]  # fmt: skip
 
 MAX_PIXELS = 300_000_000
 """Images of more pixels are refused before they are decoded, unless one asks for them."""
 
-_MOST_COUNTED = 4_000_000  # pixels of a JPEG whose code is fitted to it: libjpeg then holds all of them
 _KEPT = re.compile(r"(xmp|iptc|icc-profile)-data|gainmap-.*|png-comment-\d+-(?!XML|Raw).*|resolution-unit")
 _READ = re.compile(f"{_KEPT.pattern}|exif-data|orientation|n-pages|palette|bits-per-sample|vips-loader")
 _KEEP_ALL, _KEEP_EXIF = 0b111111, 0b1  # libvips' flags for what a saver writes
-_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:>|\s*=\s*["']))[1-8]""")
 
 
 class Photo(NamedTuple):
@@ -210,7 +206,8 @@ def _open(path: Path, max_pixels: float, keep: Keep) -> _Opened:
             if traits.hdr:
                 raise ImageError(f"{path} is an HDR photo ({traits.hdr}); save it as SDR first")
             image, notes = decode(path, file, max_pixels, keep)
-        return _Opened(image.autorot(), vips.read_fields(image, _READ), traits, tiff, notes)
+        fields = vips.read_fields(image, _READ) | {**traits.fields}
+        return _Opened(image.autorot(), fields, traits, tiff, notes)
     except OSError as problem:
         raise ImageError(f"{path} cannot be read: {problem.strerror or problem}") from None
     except vips.Failure as problem:
@@ -226,7 +223,8 @@ def _metadata(opened: _Opened) -> tuple[dict[str, Any], list[str]]:
     if traits.is_display_p3:
         kept.setdefault("icc-profile-data", vips.profile_of_display_p3())
     if isinstance(packet := kept.get("xmp-data"), bytes):
-        kept["xmp-data"] = _XMP_ORIENTATION.sub(rb"\g<1>1", packet)
+        kept["xmp-data"], lost = xmp.upright(packet)
+        notes += lost
     if block := tiff.exif if tiff else fields.get("exif-data"):
         try:
             kept["exif-data"] = exif.upright(block.removeprefix(b"Exif\0\0"), image.width, image.height)
@@ -253,10 +251,11 @@ def _write(
     kind = kind_of(path.suffix)
     wanted = depth or photo.bits
     bits = most_bits(kind, wanted)
-    fields, notes = _fitting(photo.metadata, kind)
+    fields, notes = _fitting(photo, kind)
     if bits < wanted:
         was = "floats" if wanted == 32 else f"{wanted} bits"
         notes.append(f"{was} became {bits} bits, as {kind} holds no more")
+    segments = take_segments(fields) if kind == "JPEG" else b""
     block, captions, token = fields.pop("exif-data", None), None, b""
     keep = _KEEP_ALL
     if kind == "TIFF":
@@ -270,12 +269,10 @@ def _write(
     image = vips.from_planes(planes, bits, fields)
     image = image if numbers is None else with_fields(numbers, image)
     image = image.copy(xres=photo.resolution[0], yres=photo.resolution[1])
-    options = saving(kind, bits, quality or photo.traits.quality, photo.traits.is_subsampled)
-    if kind == "JPEG" and image.width * image.height > _MOST_COUNTED:
-        options["optimize_coding"] = False
-    vips.encode(image, path, {**options, "keep": keep})
+    quality, size = quality or photo.traits.quality, image.width * image.height
+    vips.encode(image, path, saving(kind, bits, quality, photo.traits.is_subsampled, size) | {"keep": keep})
     if kind == "JPEG":
-        add_resolution(path, photo.resolution)
+        add_segments(path, photo.resolution, segments + photo.traits.further)
     if kind == "TIFF" and (block or captions):
         exif.into_tiff(path, block, captions)
     elif block and not exif.fill_blank(path, block, token):
@@ -283,9 +280,11 @@ def _write(
     return tuple(notes)
 
 
-def _fitting(metadata: vips.Fields, kind: str) -> tuple[dict[str, Any], list[str]]:
+def _fitting(photo: Photo, kind: str) -> tuple[dict[str, Any], list[str]]:
     """What of the metadata has a place in a kind of file, in its form there; and what has not."""
-    fields, notes = dict[str, Any](metadata), list[str]()
+    fields, notes = dict[str, Any](photo.metadata), list[str]()
+    if kind != "JPEG" and photo.traits.further:
+        notes.append(f"a part of its XMP or IPTC has no place in {kind}")
     if captions := fields.pop("iptc-data", None):
         form = iptc.wrap(captions) if kind == "JPEG" else iptc.unwrap(captions) if kind == "TIFF" else None
         if form:
@@ -294,7 +293,8 @@ def _fitting(metadata: vips.Fields, kind: str) -> tuple[dict[str, Any], list[str
             notes.append(f"its IPTC has no place in {kind}")
     if kind != "JPEG" and fields.pop("gainmap-data", None):
         notes.append(f"its HDR gain map has no place in {kind}")
-    if kind != "TIFF" and len(fields.get("exif-data", b"")) > exif.MOST_BYTES:
-        del fields["exif-data"]
-        notes.append("its EXIF is too long and was left out")
+    for name, most in longest(kind).items():
+        if len(fields.get(name, b"")) > most:
+            del fields[name]
+            notes.append(f"its {name.removesuffix('-data').upper()} is too long and was left out")
     return fields, notes

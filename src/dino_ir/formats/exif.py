@@ -13,10 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-__all__ = ["MOST_BYTES", "Tiff", "blank", "fill_blank", "into_tiff", "read_tiff", "resolution", "upright"]
-
-MOST_BYTES = 65000
-"""The longest block that is kept: a JPEG's segment ends at 65533 bytes, and libvips writes around it."""
+__all__ = ["Tiff", "blank", "fill_blank", "into_tiff", "read_tiff", "resolution", "upright"]
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # of types
 _UNITS = {**_SIZES, 5: 4, 10: 4}  # what is turned round as one where the order of bytes changes
@@ -29,6 +26,7 @@ _CAMERA, _WIDTH, _HEIGHT = 34665, 40962, 40963
 _POINTERS = {_CAMERA, 34853, 40965}  # tags that lead to further directories: the camera's, the place's
 _DESCRIPTIVE = {
     *(270, 271, 272, 305, 306, 315, 316, 18246, 18249, 33432, 40091, 40092, 40093, 40094, 40095, 50341),
+    *(33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113),  # GeoTIFF's and GDAL's: where on earth it lies
 }  # tags of a TIFF's first directory that tell of the photo, not of how its pixels lie
 _MOST_READ = 1 << 22  # bytes of a TIFF's directories; lists of strips of large photos are among them
 _MOST_RESOLUTION = 1e6  # pixels per millimetre that libvips takes

@@ -2,8 +2,9 @@
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 __all__ = [
@@ -70,6 +71,8 @@ _LUMA_TABLE = (
     *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )  # ITU-T T.81, table K.1; its order does not matter here
 _GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/", b"urn:iso:std:iso:ts:21496:-1")  # libvips knows both
+_XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"  # resources of its, among them IPTC
 _LOSSY = 90  # of a WebP or AVIF: its quality cannot be read from the file
 _STANDARD_GAMMA = 45455  # 1 / 2.2, as a PNG writes it
 _SRGB, _UNSAID, _P3 = 1, 2, 12  # primaries, by ITU-T H.273, table 2
@@ -83,6 +86,8 @@ class Traits(NamedTuple):
     is_subsampled: bool = False  # a JPEG whose colour has half the resolution
     is_display_p3: bool = False  # by its code points, without a profile
     hdr: str | None = None  # "PQ" or "HLG"
+    fields: Mapping[str, bytes] = MappingProxyType({})  # XMP and IPTC of a JPEG, by libvips' names
+    further: bytes = b""  # segments of a JPEG in which those go on
     notes: tuple[str, ...] = ()  # what cannot be kept, each a few words
 
 
@@ -172,7 +177,22 @@ def _jpeg(file: BinaryIO) -> Traits:
         elif marker in (0xC0, 0xC1, 0xC2):
             sampling = _at(file, start, min(size, 18))[7::3]
             is_subsampled = len(sampling) == 3 and sampling[0] == 0x22
-    return Traits(quality, is_subsampled, notes=_further_pictures(file))
+    fields, further = _metadata_of_jpeg(file)
+    return Traits(quality, is_subsampled, notes=_further_pictures(file), fields=fields, further=further)
+
+
+def _metadata_of_jpeg(file: BinaryIO) -> tuple[dict[str, bytes], bytes]:
+    """XMP and IPTC, which libvips does not read beside a gain map; and segments that it never reads."""
+    fields, further = dict[str, bytes](), b""
+    for marker, start, size in _segments(file):
+        content = _at(file, start, size) if marker in (0xE1, 0xED) else b""
+        if content.startswith(_XMP):
+            fields.setdefault("xmp-data", content.removeprefix(_XMP))
+        elif content.startswith(_PHOTOSHOP) and "iptc-data" not in fields:
+            fields["iptc-data"] = content
+        elif content.startswith((_MORE_XMP, _PHOTOSHOP)):
+            further += _at(file, start - 4, 4) + content
+    return fields, further
 
 
 def _further_pictures(file: BinaryIO) -> tuple[str, ...]:

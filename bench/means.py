@@ -1,4 +1,4 @@
-"""Mean PSNR of several restorers on every benchmark that all or some of them were scored on.
+"""Mean PSNR of several restorers on every benchmark that any of them was scored on.
 
 python bench/means.py results/identity results/dino_ir_tiny ...
 

@@ -24,7 +24,7 @@ from dino_ir.analysis.robustness import (
 from dino_ir.catalog import build
 from dino_ir.contracts import Prior
 from dino_ir.datasets.clean_folder import CleanFolder
-from dino_ir.files.weights import find_weights, read_weights
+from dino_ir.files.weights import fill_priors, find_weights, read_weights
 from dino_ir.ops.color import to_float
 
 Priors = dict[str, tuple[Prior, tuple[int, ...]]]
@@ -91,7 +91,7 @@ def read_priors(arguments: argparse.Namespace) -> Priors:
     if arguments.teacher:
         priors["MobileNetV2"] = build("priors", {"name": "mobilenet_v2", "weights": arguments.teacher})
     if arguments.dinov2:
-        priors["DINOv2"] = build("priors", {"name": "dinov2", "size": arguments.dinov2})
+        priors["DINOv2"] = fill_priors(build("priors", {"name": "dinov2", "size": arguments.dinov2}))
     return {name: (prior.eval(), tuple(prior.layers)) for name, prior in priors.items()}
 
 

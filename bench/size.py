@@ -2,7 +2,7 @@
 
     python bench/size.py sizes [--photo FILE]    megapixels a second and peak resident memory, file to file
     python bench/size.py seams FILE ...          tiles beside the whole, by side, overlap and what they share;
-                                                 with --beside, tiles alone, which share the same pools
+                                                 with --beside, tiles beside tiles, of the same pools
 
 Each size runs in a process of its own, whose peak the system tells (VmHWM). Photos are made by enlarging
 `--photo`, or a drawn one, and adding noise; the tables are Markdown.
@@ -77,7 +77,7 @@ def main() -> None:
     seams.add_argument("--sides", type=int, nargs="+", default=[256, 512])
     seams.add_argument("--overlaps", type=int, nargs="+", default=[32, 64, 128])
     seams.add_argument(
-        "--beside", type=int, metavar="OVERLAP", help="tiles of 512 with more overlap, not the whole"
+        "--beside", type=int, metavar="OVERLAP", help="compare with tiles of 512 of this overlap"
     )
     one = verbs.add_parser("one", help="one photo, in this process")
     one.add_argument("photo", type=Path)

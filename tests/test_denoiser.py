@@ -18,6 +18,8 @@ CLASSICS = [pytest.param(BM3D, "bm3d", 10, id="bm3d"), pytest.param(NLMeans, "sk
 class Fade(Denoiser):
     """Darkens a photo by its sigma, and remembers what it was given."""
 
+    seen = None
+
     def denoise(self, image, sigma):
         self.seen = (image.shape, 255 * sigma)
         return image - sigma
@@ -51,7 +53,10 @@ def test_what_is_not_told_is_estimated():
 
 
 def test_without_noise_nothing_changes():
-    assert torch.equal(Fade(sigma=0)(PHOTO[None])[0], PHOTO)
+    restorer = Fade(sigma=0)
+
+    assert torch.equal(restorer(PHOTO[None])[0], PHOTO)
+    assert restorer.seen is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40)])

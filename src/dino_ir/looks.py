@@ -94,9 +94,8 @@ class _Pairs:
     def __init__(self, folder: Path, jobs: Iterable[Job], overwrite: bool) -> None:
         _make(folder)
         self.folder, self.overwrite = folder, overwrite
-        self.count = Counter[
-            str
-        ]()  # of pairs of a name, so that the search for a free number goes on from there
+        # How many pairs have each name: the search for a free number goes on from there.
+        self.count = Counter[str]()
         self.taken = {os.path.realpath(path) for job in jobs for path in (job.photo, job.result)}
 
     def add(self, result: Result) -> Result:

@@ -213,7 +213,8 @@ def batches(
         pin_memory=torch.device(run.device).type == "cuda",
         worker_init_fn=_start_worker,
     )
-    atexit.register(_end_workers)
+    if run.workers:
+        atexit.register(_end_workers)
     for load in loader:
         if any_of_them(isinstance(load, DinoIRError), run.device):  # all leave together
             raise load if isinstance(load, DinoIRError) else TrainingError("another process could not go on")

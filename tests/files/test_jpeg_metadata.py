@@ -25,7 +25,7 @@ def jpeg(*segments):
 
 
 def rewritten(folder, content, name="b.jpg"):
-    """A JPEG read and written: the note of the latter, and what is read then."""
+    """A JPEG read and written: the notes of both, and what is read then."""
     (folder / "a.jpg").write_bytes(content)
     photo = read_photo(folder / "a.jpg")
     notes = write_photo(folder / name, photo)

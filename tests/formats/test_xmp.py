@@ -9,6 +9,7 @@ from dino_ir.formats.xmp import upright
         (b'<a tiff:Orientation="6"/>', b'<a tiff:Orientation="1"/>'),
         (b"<tiff:Orientation>8</tiff:Orientation>", b"<tiff:Orientation>1</tiff:Orientation>"),
         (b"<a hdrgm:Version='1.0' dc:b=\"c\"/>", b'<a dc:b="c"/>'),
+        (b"<a><hdrgm:Version>1.0</hdrgm:Version><b/></a>", b"<a><b/></a>"),
         (b'<a GCamera:MotionPhoto="0"/>', b'<a GCamera:MotionPhoto="0"/>'),
         (b'<a exif:Orientation="6" tiff:Make="1"/>', b'<a exif:Orientation="6" tiff:Make="1"/>'),
     ],

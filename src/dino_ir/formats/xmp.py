@@ -6,7 +6,7 @@ __all__ = ["upright"]
 
 _ORIENTATION = re.compile(rb"""(tiff:Orientation(?:>|\s*=\s*["']))[1-8]""")
 _VIDEO = re.compile(rb"""((?:MotionPhoto|MicroVideo)(?:>|\s*=\s*["']))1""")
-_GAIN_MAP = re.compile(rb"""\shdrgm:Version\s*=\s*(?:"[^"]*"|'[^']*')""")
+_GAIN_MAP = re.compile(rb"""\shdrgm:Version\s*=\s*(?:"[^"]*"|'[^']*')|<hdrgm:Version>[^<]*</hdrgm:Version>""")
 
 
 def upright(packet: bytes) -> tuple[bytes, tuple[str, ...]]:

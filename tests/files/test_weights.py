@@ -105,8 +105,12 @@ def test_numbers_below_half_precision_become_0(tmp_path):
 
 
 def test_priors_are_not_saved_with_what_was_learned_from_them():
-    assert sorted(learned(Guided())) == ["network.bias", "network.weight"]
+    assert sorted(learned(Guided("a_file"))) == ["network.bias", "network.weight"]
     assert sorted(learned(Mean())) == ["scale"]
+
+
+def test_a_prior_without_a_file_of_its_own_is_saved_for_no_other_would_do():
+    assert sorted(learned(Guided())) == ["network.bias", "network.weight", "prior.scale"]
 
 
 def test_a_prior_is_filled_from_its_own_file_and_no_other(tmp_path):

@@ -71,11 +71,16 @@ def digest(path: Path) -> str:
 
 
 def learned(module: nn.Module) -> dict[str, Tensor]:
-    """What a module has learned: its state without its priors'. A prior alone gives its own state."""
+    """What only a module's own file can hold: its state without that of priors that have files of their own.
+
+    A prior of random weights, a control, has none: other weights would be other ones. A prior alone gives
+    its own state.
+    """
     state = module.state_dict()
     if isinstance(module, Prior):
         return state
-    frozen = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, Prior))
+    parts = module.named_modules()
+    frozen = tuple(f"{name}." for name, part in parts if isinstance(part, Prior) and part.pretrained)
     return {key: value for key, value in state.items() if not key.startswith(frozen)}
 
 

@@ -22,7 +22,7 @@ from dino_ir.places import Job
 from dino_ir.restoration import restore_files
 from dino_ir.restorers.identity import Identity
 
-EACH = 300
+EACH = 150
 KINDS = (".png", ".tif", ".jpg", ".webp", ".avif")
 SMALL = 100  # pixels; larger photos are then restored in pieces, as those of many megapixels are
 MOST_SECONDS = 10  # for one file; the slowest takes about one

@@ -39,7 +39,7 @@ def export(
         if out.exists() and not overwrite:
             raise WeightsError(f"{out} exists; give another name, or --overwrite")
         with extra_onnx():  # before the graph is made, which takes half a minute; the check needs it
-            import onnxruntime  # noqa: F401  # pyright: ignore[reportUnusedImport]
+            import onnxruntime  # noqa: F401  # pyright: ignore[reportUnusedImport] is it there?
         path = find_weights(weights)
         is_ours = path.stem in shipped() and path == find_weights(path.stem)
         restorer = load(weights, "cpu")

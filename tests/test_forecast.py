@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from dino_ir import forecast as forecasts
+from dino_ir.contracts import Network
 from dino_ir.forecast import forecast, foresee, matrix_rate, missing_weights
 from dino_ir.networks.restormer import Restormer
 from dino_ir.recipe import Recipe
@@ -24,7 +25,7 @@ def one(*args, **options):
     return foreseen
 
 
-class Chain(nn.Module):
+class Chain(Network):
     """Two convolutions in a row: what a step of them takes can be counted by hand."""
 
     multiple_of, places, tile_side = 1, (), 64

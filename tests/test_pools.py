@@ -32,7 +32,7 @@ def test_pieces_are_measured_as_one_image_of_their_photo():
     pools, x = Pools(layers), pieces()
     photos = x.unflatten(0, (2, 3)).permute(0, 2, 1, 3, 4).flatten(2, 3)  # the pieces one below the other
 
-    with pools.measuring(2):
+    with pools.measuring(3):
         measured = layers(x)
 
     expected = layers(photos).unflatten(2, (3, 4)).permute(0, 2, 1, 3, 4).flatten(0, 1)
@@ -42,7 +42,7 @@ def test_pieces_are_measured_as_one_image_of_their_photo():
 def test_what_was_measured_is_shared_with_any_number_of_pieces():
     layers = nn.Sequential(Centred(), nn.Tanh(), Centred())
     pools, x = Pools(layers), pieces()
-    with pools.measuring(2):
+    with pools.measuring(3):
         measured = layers(x)
 
     for rows in ([0, 1, 2, 3, 4, 5], [1, 4], [0, 2, 3, 5]):
@@ -55,7 +55,7 @@ def test_afterwards_all_is_as_before():
     layers, x = Centred(), pieces()
     pools = Pools(layers)
 
-    with pools.measuring(2):
+    with pools.measuring(3):
         layers(x)
     with pytest.raises(RuntimeError), pools.sharing():
         raise RuntimeError

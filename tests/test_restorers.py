@@ -19,6 +19,7 @@ TABLES = {
         "side": 32,
     },
 }
+TABLES["experts"] = {**TABLES["dino_ir"], "network": {"name": "experts", "expert": NETWORK, "count": 2}}
 
 
 @pytest.fixture(params=TABLES)

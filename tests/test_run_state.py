@@ -6,7 +6,7 @@ import torch
 
 from dino_ir.catalog import build
 from dino_ir.contracts import Batch, Learner
-from dino_ir.errors import TrainingError
+from dino_ir.errors import RecipeError, TrainingError
 from dino_ir.recipe import Recipe
 from dino_ir.run_state import State
 
@@ -50,6 +50,38 @@ def make(learner=None, **changes):
 def make_batch(seed=0):
     clean = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
     return Batch(clean * 0.8, clean)
+
+
+def test_only_what_is_named_learns():
+    state = make(learns=["network.encoder", "network.to_image.bias"])
+    before = deepcopy(state.learner.state_dict())
+
+    for _ in range(2):
+        state.advance(make_batch(), "cpu")
+
+    changed = {
+        name for name, value in state.learner.state_dict().items() if not torch.equal(value, before[name])
+    }
+    named = {
+        name for name in before if name.startswith("network.encoder.") or name == "network.to_image.bias"
+    }
+    assert changed <= named == set(state.parameters)
+    assert {"network.to_image.bias", "network.encoder.0.0.mix.gain"} <= changed
+
+
+def test_what_cannot_learn_is_not_named():
+    with pytest.raises(RecipeError, match=r"nothing of 'net' can learn; what can: network"):
+        make(learns=["net"])
+
+
+def test_a_run_from_before_a_key_was_known_goes_on():
+    state = make()
+    saved = state.dump()
+    del saved["recipe"]["learns"]
+
+    make().resume(saved, Path("checkpoint.pt"))
+    with pytest.raises(TrainingError, match="another learns"):
+        make(learns=["network"]).resume(saved, Path("checkpoint.pt"))
 
 
 def test_a_step_tells_its_losses_its_gradient_and_its_rate():

@@ -178,7 +178,8 @@ class Network(nn.Module):
     tiny: ClassVar[Mapping[str, Any]] = {}  # options of the smallest useful instance, for tests
     places: tuple[Place, ...]  # the latent, then after each decoder level, coarse to fine
     multiple_of: int  # both sides of the input must divide by this
-    tile_side: ClassVar[int] = 512  # of the tiles it is fastest in, on a CPU: docs/speed.md
+    tile_side: int = 512  # of the tiles it is fastest in, on a CPU: docs/speed.md
+    takes_one_photo: ClassVar[bool] = False  # True: a batch must be pieces of one photo, with one guide
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
         raise NotImplementedError
@@ -186,6 +187,10 @@ class Network(nn.Module):
     def blocks(self) -> list[nn.Module]:
         """The modules it is made of again and again: what is worth compiling, one by one."""
         return []
+
+    def readings(self) -> dict[str, float]:
+        """Numbers of the last forward pass worth logging."""
+        return {}
 
 
 # --- what is trained --------------------------------------------------------------------------

@@ -1,21 +1,34 @@
 """What layers pool over all they see, and how the tiles of a photo share it."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["Pooled", "Pools", "is_measuring_pools", "shared_pools"]
+from dino_ir.contracts import View
 
-_measuring: ContextVar[bool] = ContextVar("measuring_pools", default=False)
+__all__ = ["Pooled", "Pools", "is_measuring_pools", "shared_pools", "split_photos"]
+
+_measuring: ContextVar[int] = ContextVar("measuring_pools", default=0)  # pieces of each photo; 0: it is not
 _shared: ContextVar[Sequence[Tensor] | None] = ContextVar("shared_pools", default=None)
 
 
 def is_measuring_pools() -> bool:
     """Whether `Pools.measuring` waits for layers to mark what they pool."""
-    return _measuring.get()
+    return _measuring.get() > 0
+
+
+def split_photos(pieces: Tensor, view: View | None = None) -> Iterator[tuple[Tensor, View | None]]:
+    """The pieces of each photo of a batch, and their own view; without one, each piece is a photo.
+
+    While pools are measured, photos are told apart without a view, too.
+    """
+    each = len(pieces) // len(view.map) if view else _measuring.get() or 1
+    for index, rows in enumerate(pieces.split(each)):
+        box = slice(index * each, (index + 1) * each)
+        yield rows, View(view.map[index : index + 1], view.box[box]) if view else None
 
 
 def shared_pools() -> Sequence[Tensor] | None:
@@ -56,18 +69,18 @@ class Pools:
         return bool(self._marks)
 
     @contextmanager
-    def measuring(self, photos: int) -> Generator[None]:
-        """Within, one pass over B pieces of P photos, B / P of each in a row, measures the means of each.
+    def measuring(self, each: int) -> Generator[None]:
+        """Within, one pass over pieces of photos, `each` of one in a row, measures the means of each photo.
 
         The pieces see those means themselves, layer by layer, as pieces of one image would.
         """
         self.values = []
 
         def measure(pooled: Tensor) -> Tensor:
-            self.values.append(pooled.unflatten(0, (photos, -1)).mean(dim=1))
+            self.values.append(pooled.unflatten(0, (-1, each)).mean(dim=1))
             return _repeated(self.values[-1], pooled)
 
-        with _set(_measuring, True), self._replacing(measure):
+        with _set(_measuring, each), self._replacing(measure):
             yield
 
     @contextmanager

@@ -69,6 +69,7 @@ _RECIPE: _Rules = {
     ),
     "weight_decay": (_is_number, "a number from 0"),
     "precision": (lambda v: v in ("bf16", "fp32"), "one of bf16, fp32"),
+    "learns": (lambda v: isinstance(v, list | tuple) and all(map(_is_text, v)), "a list of names"),
 }
 _DATA: _Rules = {
     "dataset": _PART,
@@ -148,6 +149,8 @@ class Recipe:
         clip: largest norm of the gradient.
         optimizer: "adam", "adamw", or "muon" (see `optimizers`); with `betas` and `weight_decay`.
         precision: "bf16" (autocast) or "fp32".
+        learns: names of the parts that learn, such as "network" or "level_fusion.gain"; the others stay as
+            they began. All learn if none is named.
     """
 
     phase: Sequence[Phase]
@@ -164,6 +167,7 @@ class Recipe:
     betas: Sequence[float] = (0.9, 0.999)
     weight_decay: float = 0.0
     precision: str = "bf16"
+    learns: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if (self.restorer is None) == (self.learner is None):

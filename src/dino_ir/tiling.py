@@ -156,7 +156,7 @@ def _measured(
     size = tuple(_up(length, restorer.multiple_of) for length in source.size)
     tiles = spread_tiles((size[0], size[1]), _up(_PIECE, restorer.multiple_of), at_once, restorer.multiple_of)
     pieces, view = _with_views(restorer, source, described, tiles)
-    with torch.inference_mode(), pools.measuring(len(pieces) // len(tiles)):
+    with torch.inference_mode(), pools.measuring(len(tiles)):
         restorer(pieces, view)
     return pools
 

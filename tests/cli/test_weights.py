@@ -10,10 +10,10 @@ from typer.main import get_command
 
 from dino_ir.cli import app
 from dino_ir.files.weights import shipped
-from dino_ir.inference import load
+from dino_ir.inference import load, restore
 from dino_ir.published import published
 
-VERBS = ("list", "fetch", "verify", "import", "mean")
+VERBS = ("list", "fetch", "verify", "import", "mean", "join")
 CONTENT = b"tensors"
 
 
@@ -202,3 +202,13 @@ def test_a_mean_replaces_nothing(call, tmp_path):
     assert code == 2
     assert output.endswith("there.safetensors exists; give another name, or delete it\n")
     assert (tmp_path / "there.safetensors").read_bytes() == b"kept"
+
+
+def test_joined_copies_restore_as_one(call, tmp_path):
+    out = tmp_path / "joined.safetensors"
+
+    code, output = call("weights", "join", "default", "default", "-o", out)
+
+    assert (code, output) == (0, f"{out}: 2 experts\n")
+    photo = torch.rand(1, 3, 48, 64)
+    torch.testing.assert_close(restore(load(out), photo), restore(load(), photo), rtol=0, atol=1e-6)

@@ -9,10 +9,10 @@ from dino_ir.arguments import out_option
 from dino_ir.errors import RecipeError, WeightsError
 from dino_ir.terminal import plain_errors, say
 
-__all__ = ["fetch", "import_weights", "list_weights", "mean", "verify", "weight_verbs"]
+__all__ = ["fetch", "import_weights", "join", "list_weights", "mean", "verify", "weight_verbs"]
 
 weight_verbs = typer.Typer(
-    name="weights", no_args_is_help=True, help="List, fetch, verify, import and average weights."
+    name="weights", no_args_is_help=True, help="List, fetch, verify, import, average and join weights."
 )
 
 
@@ -99,6 +99,23 @@ def mean(
             raise WeightsError(f"{out} exists; give another name, or delete it")
         average_weights(files, out)
         say(f"{out}: the mean of {len(files)} files")
+
+
+@weight_verbs.command()
+def join(
+    files: Annotated[
+        list[str], typer.Argument(metavar="NAME|FILE", help="Weights of one restorer, two at least.")
+    ],
+    out: Annotated[Path, out_option("FILE", "The weight file to write, such as joined.safetensors.")],
+) -> None:
+    """Make experts of several runs' networks, in one file. Their gate is yet to be trained: train --init."""
+    with plain_errors():
+        from dino_ir.averaging import join_experts
+
+        if out.exists():
+            raise WeightsError(f"{out} exists; give another name, or delete it")
+        join_experts(files, out)
+        say(f"{out}: {len(files)} experts")
 
 
 def _row(name: str, parameters: int, licence: str, place: object) -> str:

@@ -13,10 +13,21 @@ import torch
 from torch import Tensor
 
 from dino_ir.catalog import build
-from dino_ir.contracts import Batch, FeatureFusion, LevelFusion, Network, Prior, Restorer, View
+from dino_ir.contracts import (
+    Batch,
+    FeatureFusion,
+    Guide,
+    LevelFusion,
+    Network,
+    Prior,
+    Restorer,
+    View,
+    no_guide,
+)
 from dino_ir.losses.contrast import PriorContrast
 from dino_ir.losses.pixel import pixel_loss
 from dino_ir.ops.resample import resize, size_of_area
+from dino_ir.pools import split_photos
 
 __all__ = ["DinoIR"]
 
@@ -94,10 +105,11 @@ class DinoIR(Restorer):
         return self._describe(photo, (height, width))
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
-        if not self.level_fusion.needs_map:
-            return self.network(degraded)
-        view = view or self._own_view(degraded)
-        return self.network(degraded, guide=partial(self._steer, view=view))
+        view = (view or self._own_view(degraded)) if self.level_fusion.needs_map else None
+        if not self.network.takes_one_photo:
+            return self.network(degraded, self._guide(view))
+        photos = split_photos(degraded, view)
+        return torch.cat([self.network(pieces, self._guide(part)) for pieces, part in photos])
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         restored = self(batch.degraded, self._batch_view(batch))
@@ -110,12 +122,15 @@ class DinoIR(Restorer):
 
     def readings(self) -> dict[str, float]:
         """The gate's scores, and how near the contrast's ratios are to 0 (clean) or above 1 (degraded)."""
-        readings = self.feature_fusion.readings()
+        readings = self.feature_fusion.readings() | self.network.readings()
         if self._ratios is not None:
             levels = self._ratios.new_tensor([0.1, 0.5, 0.9])
             low, middle, high = self._ratios.flatten().quantile(levels).tolist()
             readings |= {"ratio_p10": low, "ratio_p50": middle, "ratio_p90": high}
         return readings
+
+    def _guide(self, view: View | None) -> Guide:
+        return partial(self._steer, view=view) if view else no_guide
 
     def _steer(self, place: int, features: Tensor, view: View) -> Tensor:
         return self.level_fusion(place, features, view)

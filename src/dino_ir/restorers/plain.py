@@ -1,9 +1,11 @@
 """A network on its own. Every baseline is this with another network."""
 
+import torch
 from torch import Tensor
 
 from dino_ir.contracts import Batch, Network, Restorer, View
 from dino_ir.losses.pixel import pixel_loss
+from dino_ir.pools import split_photos
 
 __all__ = ["Plain"]
 
@@ -27,7 +29,12 @@ class Plain(Restorer):
         self.multiple_of, self.tile_side = network.multiple_of, network.tile_side
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
-        return self.network(degraded)
+        if not self.network.takes_one_photo:
+            return self.network(degraded)
+        return torch.cat([self.network(pieces) for pieces, _ in split_photos(degraded)])
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         return {"pixel": self.pixel(self(batch.degraded), batch.clean)}
+
+    def readings(self) -> dict[str, float]:
+        return self.network.readings()

@@ -1,0 +1,113 @@
+import pytest
+import torch
+
+from dino_ir.catalog import build
+from dino_ir.inference import restore
+from dino_ir.networks.experts import Experts
+from dino_ir.pools import Pools, split_photos
+
+NAFNET = {"name": "nafnet", "width": 4, "encoder": [1], "middle": 1, "decoder": [1]}
+
+
+def noisy(part):
+    """Some weights of a part that is born with zeros; the same each time."""
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in part.parameters():
+            weight.add_(0.3 * torch.randn(weight.shape, generator=rng))
+    return part
+
+
+@pytest.fixture
+def experts():
+    torch.manual_seed(0)
+    network = Experts(NAFNET, count=3)
+    return noisy(network)
+
+
+def with_shares(network, *shares):
+    network.gate.forward = lambda _pieces: torch.tensor(shares)
+    return network
+
+
+def test_all_begin_as_one_and_with_even_shares():
+    network = Experts(NAFNET, count=3)
+    noisy(network.experts[0])
+    for other in network.experts[1:]:
+        other.load_state_dict(network.experts[0].state_dict())
+    image = torch.rand(1, 3, 8, 12)
+
+    torch.testing.assert_close(network(image), network.experts[0](image))
+    assert list(network.readings().values()) == pytest.approx([1 / 3] * 3)
+
+
+def test_with_all_of_the_shares_an_expert_works_alone(experts):
+    image = torch.rand(2, 3, 8, 12)
+
+    for index, shares in enumerate(torch.eye(3).tolist()):
+        with_shares(experts, *shares)
+        torch.testing.assert_close(experts(image), experts.experts[index](image), rtol=1e-5, atol=1e-6)
+
+
+def test_weights_are_mixed_by_the_shares(experts):
+    image = torch.rand(1, 3, 8, 12)
+    mean = build("networks", NAFNET)
+    states = [expert.state_dict() for expert in experts.experts]
+    mean.load_state_dict(
+        {name: 0.5 * states[0][name] + 0.2 * states[1][name] + 0.3 * states[2][name] for name in states[0]}
+    )
+
+    mixed = with_shares(experts, 0.5, 0.2, 0.3)(image)
+
+    torch.testing.assert_close(mixed, mean(image), rtol=1e-5, atol=1e-6)
+
+
+def test_the_gate_learns_which_expert_to_ask():
+    """One expert darkens, one brightens; which is right shows in the texture of the photo."""
+    torch.manual_seed(0)
+    network = Experts(NAFNET, count=2)
+    for expert, change in zip(network.experts, (-0.1, 0.1)):
+        torch.nn.init.constant_(expert.to_image.bias, change)
+        torch.nn.init.zeros_(expert.to_image.weight)
+    optimizer = torch.optim.Adam(network.gate.parameters(), lr=3e-3)
+    smooth, rough = torch.full((1, 3, 16, 16), 0.5), 0.5 + 0.2 * torch.randn(1, 3, 16, 16)
+
+    for _ in range(60):
+        loss = (network(smooth) - smooth + 0.1).square().mean() + (
+            network(rough) - rough - 0.1
+        ).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    assert network.gate(smooth)[0] > 0.9
+    assert network.gate(rough)[1] > 0.9
+
+
+@pytest.mark.parametrize("photos", [1, 2])
+def test_tiles_share_the_weights_of_their_photo(photos):
+    """The same in any tile, and the same photo by photo, for tiles are measured together first."""
+    torch.manual_seed(0)
+    restorer = noisy(build("restorers", {"name": "plain", "network": {"name": "experts", "expert": NAFNET}}))
+    batch = torch.rand(photos, 3, 400, 400) * torch.tensor([1.0, 0.2])[:photos].view(-1, 1, 1, 1)
+
+    tiled = restore(restorer.eval(), batch, tile=320)
+
+    alone = torch.cat([restore(restorer, photo[None], tile=320) for photo in batch])
+    torch.testing.assert_close(tiled, alone, rtol=0, atol=1e-5)
+
+
+def test_pieces_see_the_gate_of_all(experts):
+    pieces, pools = torch.rand(4, 3, 8, 12), Pools(experts)
+
+    with pools.measuring(2):
+        measured = torch.cat([experts(rows) for rows, _ in split_photos(pieces)])
+    with pools.sharing():
+        shared = torch.cat([experts(piece) for piece in (pieces[:1], pieces[2:3])])
+
+    torch.testing.assert_close(shared, measured[::2], rtol=1e-5, atol=1e-6)
+
+
+def test_one_expert_is_none():
+    with pytest.raises(ValueError, match="count must be at least 2, got 1"):
+        Experts(NAFNET, count=1)

@@ -34,6 +34,7 @@ _SHELF_OF = {
     "metric": "metrics",
     "network": "networks",
     "prior": "priors",
+    "restorer": "restorers",
 }
 """`network = { name = ... }` is built from `networks/`; `networks = [...]` is a list of such tables."""
 

@@ -184,6 +184,18 @@ class Network(nn.Module):
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
         raise NotImplementedError
 
+    def begin(self, degraded: Tensor, levels: int) -> tuple[Tensor, ...]:
+        """Its first levels alone, from the finest, for those networks that can stop there.
+
+        Returns:
+            Features of each level, [B, C, H / 2^level, W / 2^level], and then what goes on to the next.
+        """
+        raise NotImplementedError
+
+    def beginnings(self, levels: int) -> tuple[str, ...]:
+        """How the names of the weights that `begin` needs start; () if it cannot."""
+        return ()
+
     def blocks(self) -> list[nn.Module]:
         """The modules it is made of again and again: what is worth compiling, one by one."""
         return []

@@ -1,16 +1,17 @@
 """Several sets of weights for one network, mixed anew for each photo.
 
-pieces of a photo ─┬─► gate ─► shares ─► weights: those of each expert, by its share
+pieces of a photo ─┬─► first levels, by the mean of the experts ─► gate ─► shares ─► weights
                    └─► the network with these weights ─► restored
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from dino_ir.catalog import build
 from dino_ir.contracts import Guide, Network, no_guide
@@ -19,21 +20,23 @@ from dino_ir.pools import Pooled
 
 __all__ = ["Experts"]
 
+_LEVELS = 2  # from the finest, that the gate looks through
+
 
 class Experts(Network):
     """Networks of one kind, each an expert in some damage; a gate mixes their weights for each photo.
 
     One small network that learns noise, blur, rain and haze at once is worse at each than one that learns it
-    alone. Mixing weights costs the same at any size of a photo, and then the network costs what it costs
-    alone. Experts begin as one and the same: weights between those of two that went on from one beginning
-    still restore.
+    alone. Mixing weights costs the same at any size of a photo, and the network then costs what it costs
+    alone, but for a look at the photo through its first levels, which tell damages apart already. Experts
+    begin as one and the same; weights between those of two that went on from one beginning still restore.
 
     Args:
-        expert: table of a part in `networks/`.
+        expert: table of a part in `networks/` that can `begin`.
         count: how many of it.
 
     Raises:
-        ValueError: fewer than two.
+        ValueError: fewer than two, or a network that cannot `begin`.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W]: the pieces of one photo, which share their weights.
@@ -52,17 +55,32 @@ class Experts(Network):
         if count < 2:
             raise ValueError(f"count must be at least 2, got {count}")
         first: Network = build("networks", expert)
+        self._levels = min(_LEVELS, len(first.places) - 1)
+        if not first.beginnings(self._levels):
+            raise ValueError(
+                f"experts are of a network that can begin alone, such as nafnet, not {expert['name']}"
+            )
         self.experts = nn.ModuleList([first, *(deepcopy(first) for _ in range(count - 1))])
-        self.gate = _Gate(count)
         self.places, self.multiple_of, self.tile_side = first.places, first.multiple_of, first.tile_side
+        self.gate = _Gate(sum(place.channels for place in first.places[-self._levels :]), count)
         self._shares: Tensor | None = None
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
-        with exactly(degraded.device):
-            shares = self.gate(degraded)
-            weights = dict(self._mixed(shares))
+        shares = self.shares(degraded)
         self._shares = shares.detach()
-        return torch.func.functional_call(self.experts[0], weights, (degraded, guide))
+        with exactly(degraded.device):
+            weights = dict(self._mixed(shares))
+        return functional_call(self.experts[0], weights, (degraded, guide))
+
+    def shares(self, degraded: Tensor) -> Tensor:
+        """How much of each expert the pieces of a photo, [B, 3, H, W], are given: [count], of sum 1.
+
+        Through it a loss teaches the gate, but not the levels that it looks through.
+        """
+        with torch.no_grad():
+            features = self._look(degraded)
+        with exactly(degraded.device):
+            return self.gate([channels.float() for channels in features])
 
     def blocks(self) -> list[nn.Module]:
         return cast(Network, self.experts[0]).blocks()
@@ -72,41 +90,57 @@ class Experts(Network):
         shares = [] if self._shares is None else self._shares.tolist()
         return {f"share_{index}": share for index, share in enumerate(shares)}
 
-    def _mixed(self, shares: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def _look(self, degraded: Tensor) -> tuple[Tensor, ...]:
+        """What the mean of the experts makes of the pieces, in its first levels."""
+        first = cast(Network, self.experts[0])
+        even = degraded.new_full([len(self.experts)], 1 / len(self.experts))
+        with exactly(degraded.device):
+            weights = dict(self._mixed(even, first.beginnings(self._levels)))
+        weights = {f"network.{name}": weight for name, weight in weights.items()}
+        return functional_call(_FirstLevels(first, self._levels), weights, (degraded,))
+
+    def _mixed(self, shares: Tensor, starts: tuple[str, ...] = ("",)) -> Iterator[tuple[str, Tensor]]:
         """The weights by name, as one product of matrices: graphs of a product for each weight grow huge."""
-        sets = torch.stack([torch.cat([p.flatten() for p in each.parameters()]) for each in self.experts])
-        first = dict(self.experts[0].named_parameters())
-        parts = (shares @ sets).split([weight.numel() for weight in first.values()])
-        for (name, weight), part in zip(first.items(), parts):
-            yield name, part.view(weight.shape)
+        sets = [dict(expert.named_parameters()) for expert in self.experts]
+        shapes = {name: weight.shape for name, weight in sets[0].items() if name.startswith(starts)}
+        rows = torch.stack([torch.cat([weights[name].flatten() for name in shapes]) for weights in sets])
+        parts = (shares @ rows).split([shape.numel() for shape in shapes.values()])
+        for (name, shape), part in zip(shapes.items(), parts):
+            yield name, part.view(shape)
+
+
+class _FirstLevels(nn.Module):
+    """The first levels of a network, as a module: what weights are lent to must be one."""
+
+    def __init__(self, network: Network, levels: int) -> None:
+        super().__init__()
+        self.network, self.levels = network, levels
+
+    def forward(self, degraded: Tensor) -> tuple[Tensor, ...]:
+        return self.network.begin(degraded, self.levels)[: self.levels]
 
 
 class _Gate(nn.Module):
-    """The pieces of one photo, [B, 3, H, W] -> shares [count], which sum to 1.
+    """Features of the pieces of one photo, [B, C, H, W] each of C of a sum -> shares [count] of sum 1.
 
-    Noise and blur show in what neighbouring pixels have to do with each other, so it looks at pixels as they
-    are, not at a thumbnail.
+    It reads the mean and the size of each channel: what a restorer's first levels look for is what damages
+    differ in.
     """
 
-    def __init__(self, count: int, channels: int = 16) -> None:
+    def __init__(self, channels: int, count: int, width: int = 64) -> None:
         super().__init__()
-        self.look = nn.Sequential(
-            nn.Conv2d(3, channels, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Conv2d(2 * channels, 4 * channels, 3, stride=2, padding=1),
-            nn.GELU(),
-        )
         self.pooled = Pooled()
         self.judge = nn.Sequential(
-            nn.Linear(4 * channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, count)
+            nn.LayerNorm(2 * channels), nn.Linear(2 * channels, width), nn.GELU(), nn.Linear(width, count)
         )
         # All alike at first: the mean of experts restores nearly as well as what they began as.
         last = cast(nn.Linear, self.judge[-1])
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, pieces: Tensor) -> Tensor:
-        seen = self.pooled(self.look(pieces).mean(dim=(2, 3)))
-        return self.judge(seen.mean(dim=0)).softmax(dim=0)
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        means = [channels.mean(dim=(2, 3)) for channels in features]
+        squares = [channels.square().mean(dim=(2, 3)) for channels in features]
+        means, squares = self.pooled(torch.cat([*means, *squares], dim=1)).mean(dim=0).chunk(2)
+        sizes = (squares + 1e-6).sqrt()
+        return self.judge(torch.cat([means / sizes, sizes.log()])).softmax(dim=0)

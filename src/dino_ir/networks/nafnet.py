@@ -73,18 +73,25 @@ class NAFNet(Network):
         self.to_image = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
-        with exactly(degraded.device):
-            x = self.from_image(degraded.to(memory_format=torch.channels_last))
-        skips: list[Tensor] = []
-        for stage, down in zip(self.encoder, self.down):
-            skips.append(stage(x))
-            x = down(skips[-1])
+        *skips, x = self.begin(degraded, len(self.encoder))
         x = guide(0, self.middle(x))
         for place, level in enumerate(reversed(range(len(skips))), start=1):
             x = skips[level] + self.up[level](x)
             x = guide(place, self.decoder[level](x))
         with exactly(degraded.device):
             return degraded + self.to_image(x.to(degraded.dtype))
+
+    def begin(self, degraded: Tensor, levels: int) -> tuple[Tensor, ...]:
+        with exactly(degraded.device):
+            x = self.from_image(degraded.to(memory_format=torch.channels_last))
+        skips: list[Tensor] = []
+        for stage, down in zip(self.encoder[:levels], self.down):
+            skips.append(stage(x))
+            x = down(skips[-1])
+        return (*skips, x)
+
+    def beginnings(self, levels: int) -> tuple[str, ...]:
+        return ("from_image.", *(f"{part}.{n}." for part in ("encoder", "down") for n in range(levels)))
 
     def blocks(self) -> list[nn.Module]:
         return [module for module in self.modules() if isinstance(module, _Block)]

@@ -22,10 +22,17 @@ TABLE = {
 SIZES = [(1, 1), (3, 2), (17, 5), (1, 61), (61, 1), (33, 47), (64, 64), (101, 37), (29, 163), (255, 129)]
 
 
+EXPERTS = {**TABLE, "network": {"name": "experts", "count": 2, "expert": TABLE["network"]}}
+
+
 @pytest.fixture(scope="module")
 def restorer():
+    return make(TABLE)
+
+
+def make(table):
     torch.manual_seed(0)
-    made = build("restorers", TABLE).eval()
+    made = build("restorers", table).eval()
     for parameter in made.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.3)
@@ -56,6 +63,23 @@ def test_ten_sizes_in_tiles_are_restored_alike(restorer, cache, backend, monkeyp
             )
     batch = torch.rand(2, 3, 20, 30)
     torch.testing.assert_close(restore(fast, batch), restore(restorer, batch), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", PROGRAMS)
+def test_experts_are_mixed_for_each_photo(cache, backend, monkeypatch):
+    monkeypatch.setattr(tiling, "_PIECE", 8)
+    pytest.importorskip(PROGRAMS[backend])
+    pytest.importorskip("onnxscript")
+    experts = make(EXPERTS)
+    for number, expert in enumerate(experts.network.experts):
+        torch.nn.init.constant_(expert.to_image.bias, 0.1 * number)
+    fast = use_backend(experts, backend, exact=True)
+    photos = torch.rand(2, 3, 60, 90) * torch.tensor([1.0, 0.2]).view(-1, 1, 1, 1)
+
+    for tile in ("off", 48):
+        torch.testing.assert_close(
+            restore(fast, photos, tile), restore(experts, photos, tile), rtol=0, atol=1e-5
+        )
 
 
 def test_a_size_that_comes_often_gives_the_same(restorer, cache):

@@ -32,6 +32,7 @@ PRIOR = {
 STEERED = {"name": "adapt_and_fuse", "starts_at_zero": False}
 GUIDED = {"name": "dino_ir", "network": NAFNET, "prior": PRIOR, "level_fusion": STEERED, "side": 64}
 OTHERS = {
+    "experts": {**GUIDED, "network": {"name": "experts", "count": 2, "expert": NAFNET}},
     "alone": {"name": "plain", "network": RESTORMER},
     "unguided": {**GUIDED, "level_fusion": {"name": "none"}},
     "each piece seen by DINOv2": {

@@ -181,7 +181,9 @@ class _Exported(Restorer):
         shared = shared_pools()
         if self.no_pools:
             inputs["share"] = torch.full((1,), float(shared is not None))
-        for number, values in enumerate(self.no_pools if shared is None else shared):
+        given = self.no_pools if shared is None else shared
+        for number in range(len(self.no_pools)):
+            values = torch.cat(list(given[number :: len(self.no_pools)]))  # of all, or photo after photo
             photo = index * len(values) // len(degraded)
             inputs[f"pools_{number}"] = values[photo : photo + 1]
         arrays = {name: each.detach().contiguous().numpy() for name, each in inputs.items()}

@@ -34,6 +34,7 @@ def split_photos(pieces: Tensor, view: View | None = None) -> Iterator[tuple[Ten
 def shared_pools() -> Sequence[Tensor] | None:
     """What the layers that mark what they pool are given just now, in their order, [P, ...] each.
 
+    Where a network takes photos one by one, those of the first come before those of the next, [1, ...] each.
     For programs that run such layers elsewhere; None where each pools for itself.
     """
     return _shared.get()

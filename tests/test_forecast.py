@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -132,6 +133,16 @@ def test_lines_tell_parameters_and_what_does_not_fit(monkeypatch):
     assert ", more than the 0 GiB here; " in phase
     assert phase.endswith(" hours for 10 steps")
     assert "e+" not in phase
+
+
+def test_what_a_recipe_does_not_let_learn_is_frozen(monkeypatch):
+    monkeypatch.setattr(forecasts, "matrix_rate", lambda *_: 1e9)
+    recipe = replace(make_recipe(), learns=["network.to_image.bias"])
+
+    first, _phase = foresee(recipe, "cpu")
+
+    assert first.startswith("3 parameters to train")
+    assert forecast(recipe)[0].held < one().held
 
 
 def test_priors_without_weights_are_named():

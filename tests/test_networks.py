@@ -145,22 +145,23 @@ def test_black_and_flat_images_give_finite_gradients(network):
         assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_the_first_levels_need_the_weights_of_their_names_and_no_others(network):
-    starts = network.beginnings(1)
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_first_levels_need_the_weights_of_their_names_and_no_others(network, whole):
+    levels = len(network.places) - 1 if whole else 1
+    starts = network.beginnings(levels)
     if not starts:
         pytest.skip("this network cannot begin alone")
     image = picture(network)
-    first = network.begin(image, 1)
+    first = network.begin(image, levels)
 
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if not name.startswith(starts):
                 parameter.fill_(torch.nan)
 
-    for one, other in zip(network.begin(image, 1), first, strict=True):
+    for one, other in zip(network.begin(image, levels), first, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
-    finest, then = network.places[-1], network.places[-2]
     assert [features.shape[1:] for features in first] == [
         (place.channels, image.shape[2] // place.stride, image.shape[3] // place.stride)
-        for place in (finest, then)
+        for place in network.places[: -levels - 2 : -1]
     ]

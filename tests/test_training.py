@@ -11,6 +11,7 @@ from dino_ir.errors import DataError, ImageError, TrainingError, WeightsError
 from dino_ir.files.checkpoint import read_checkpoint
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.files.weights import read_weights
+from dino_ir.inference import load
 from dino_ir.recipe import Recipe
 from dino_ir.training import Run, train
 
@@ -66,6 +67,16 @@ def final(folder):
 
 
 WIDE = {"name": "plain", "network": {**TINY_NETWORK, "width": 16}, "pixel": "psnr"}
+EXPERTS = {"name": "plain", "network": {"name": "experts", "expert": TINY_NETWORK, "count": 2}}
+
+
+def test_a_restorer_that_a_learner_teaches_restores_by_its_weight_file(photos, tmp_path):
+    recipe = make_recipe(restorer=None, learner={"name": "expert_choice", "restorer": EXPERTS})
+
+    train(recipe, Run(tmp_path / "run", photos))
+
+    restorer = load(tmp_path / "run/weights.safetensors", "cpu")
+    assert len(restorer.network.experts) == 2
 
 
 @pytest.mark.parametrize(
@@ -74,8 +85,9 @@ WIDE = {"name": "plain", "network": {**TINY_NETWORK, "width": 16}, "pixel": "psn
         {"restorer": {"name": "plain", "network": TINY_NETWORK}},
         {"restorer": GUIDED},
         {"restorer": WIDE, "optimizer": "muon"},
+        {"restorer": EXPERTS},
     ],
-    ids=["plain", "guided", "muon"],
+    ids=["plain", "guided", "muon", "experts"],
 )
 def test_a_run_cut_in_two_equals_an_uncut_one_bit_for_bit(photos, tmp_path, changes):
     recipe = make_recipe(**changes)

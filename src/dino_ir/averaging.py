@@ -39,7 +39,7 @@ def average_weights(files: Sequence[str | Path], out: Path) -> None:
         WeightsError: fewer than two files, or they are of different restorers.
         RecipeError: a file describes a part that does not exist.
     """
-    paths, tables, weights = _read_alike(files, "a mean")
+    paths, tables, weights = _read_alike(files, "a mean takes")
     mean = load(paths[-1], "cpu")
     mean.load_state_dict(
         {name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]}, strict=False
@@ -51,7 +51,7 @@ def join_experts(files: Sequence[str | Path], out: Path) -> None:
     """Make one restorer of several whose networks learned apart, each to be an expert (`networks.experts`).
 
     The gate has learned nothing: until it is trained, every expert has the same share of every photo. The
-    table is that of the last file, with the digests of all as `experts_of`.
+    table has the digests of all as `experts_of`.
 
     Args:
         files: names or paths, two at least, of restorers that differ in their networks' weights alone.
@@ -59,9 +59,9 @@ def join_experts(files: Sequence[str | Path], out: Path) -> None:
 
     Raises:
         WeightsError: fewer than two files, or they are of different restorers, or differ elsewhere.
-        RecipeError: a file describes a part that does not exist.
+        RecipeError: a file describes a part that does not exist, or a network that cannot be an expert.
     """
-    paths, tables, weights = _read_alike(files, "experts")
+    paths, tables, weights = _read_alike(files, "experts take")
     shared = {name: value for name, value in weights[-1].items() if not name.startswith(_NETWORK)}
     for path, each in zip(paths, weights):
         if differing := [name for name, value in shared.items() if not torch.equal(value, each[name])]:
@@ -80,19 +80,19 @@ def join_experts(files: Sequence[str | Path], out: Path) -> None:
     }
     joined.load_state_dict({**shared, **experts}, strict=False)
     experts_of = [digest(path) for path in paths]
-    write_weights(out, joined, {**tables[-1], "restorer": restorer, "experts_of": experts_of})
+    write_weights(out, joined, {"restorer": restorer, "experts_of": experts_of})
 
 
 def _read_alike(
-    files: Sequence[str | Path], what: str
+    files: Sequence[str | Path], takes: str
 ) -> tuple[list[Path], list[dict[str, Any]], list[dict[str, Tensor]]]:
     """The paths, tables and weights of restorers of one kind."""
     if len(files) < 2:
-        raise WeightsError(f"{what} take two weight files or more")
+        raise WeightsError(f"{takes} two weight files or more")
     paths = [find_weights(file) for file in files]
     weights = [learned(load(path, "cpu")) for path in paths]
     tables = [read_weights(path)[1] for path in paths]
     for path, table in zip(paths, tables):
         if table["restorer"] != tables[-1]["restorer"]:
-            raise WeightsError(f"{path} is of another restorer than {paths[-1]}: {what} take one kind")
+            raise WeightsError(f"{path} is of another restorer than {paths[-1]}: {takes} one kind")
     return paths, tables, weights

@@ -16,6 +16,7 @@ from dino_ir.contracts import Batch, Learner, Prior
 from dino_ir.errors import WeightsError
 from dino_ir.files.weights import find_weights
 from dino_ir.ops.room import BytesHeld
+from dino_ir.optimizers import freeze_all_but
 from dino_ir.recipe import Phase, Recipe
 
 __all__ = ["Forecast", "forecast", "foresee", "matrix_rate", "missing_weights"]
@@ -114,7 +115,10 @@ def _build(recipe: Recipe) -> Learner:
     if "contrast" in table:  # the steps that compute it are the dearest
         table = {**table, "contrast": {**table["contrast"], "start": 0, "every": 1}}
     with torch.device("meta"):
-        return build(shelf, table)
+        learner = build(shelf, table)
+    if recipe.learns:
+        freeze_all_but(learner, recipe.learns)
+    return learner
 
 
 def _step(learner: Learner, phase: Phase, is_bf16: bool) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What moves the weights along their gradients."""
+"""What moves the weights along their gradients, and which of them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Muon", "build_optimizers"]
+from dino_ir.errors import RecipeError
+
+__all__ = ["Muon", "build_optimizers", "freeze_all_but"]
 
 STEP = 0.6
 """Root mean square of what a step at learning rate 1 adds to a kernel. Large models take 0.2 (Liu et al.,
@@ -41,6 +43,24 @@ def build_optimizers(
     if others:
         kinds.append(torch.optim.AdamW(others, **options))
     return kinds
+
+
+def freeze_all_but(module: nn.Module, parts: Sequence[str]) -> None:
+    """Let only the parts of these names learn, of what could.
+
+    Raises:
+        RecipeError: nothing of a name can learn.
+    """
+    names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    learning: set[str] = set()
+    for part in parts:
+        found = {name for name in names if f"{name}.".startswith(f"{part}.")}
+        if not found:
+            known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise RecipeError(f"learns: nothing of {part!r} can learn; what can: {known}")
+        learning |= found
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name in learning)
 
 
 class Muon(torch.optim.Optimizer):

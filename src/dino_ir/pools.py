@@ -23,12 +23,15 @@ def is_measuring_pools() -> bool:
 def split_photos(pieces: Tensor, view: View | None = None) -> Iterator[tuple[Tensor, View | None]]:
     """The pieces of each photo of a batch, and their own view; without one, each piece is a photo.
 
-    While pools are measured, photos are told apart without a view, too.
+    While pools are measured, photos are told apart whatever the view: each piece may have its own map then.
     """
-    each = len(pieces) // len(view.map) if view else _measuring.get() or 1
-    for index, rows in enumerate(pieces.split(each)):
-        box = slice(index * each, (index + 1) * each)
-        yield rows, View(view.map[index : index + 1], view.box[box]) if view else None
+    each = _measuring.get() or (len(pieces) // len(view.map) if view else 1)
+    for start in range(0, len(pieces), each):
+        part = None
+        if view:
+            first, last = (place * len(view.map) // len(pieces) for place in (start, start + each))
+            part = View(view.map[first:last], view.box[start : start + each])
+        yield pieces[start : start + each], part
 
 
 def shared_pools() -> Sequence[Tensor] | None:
@@ -58,7 +61,8 @@ class Pools:
         restorer: whose layers mark what they pool.
 
     Attributes:
-        values: what was measured, in the order in which a forward pass makes it, [P, ...] each.
+        values: what was measured, in the order in which a forward pass makes it, [P, ...] each; of a
+            network that takes photos one by one, all of the first photo, then all of the next, [1, ...] each.
     """
 
     def __init__(self, restorer: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dino_ir.contracts import Batch, Learner, Prior
-from dino_ir.errors import RecipeError, TrainingError
-from dino_ir.optimizers import build_optimizers
+from dino_ir.errors import TrainingError
+from dino_ir.optimizers import build_optimizers, freeze_all_but
 from dino_ir.processes import mean_over_processes, number_of_processes
 from dino_ir.recipe import Recipe
 
@@ -34,7 +34,7 @@ class State:
     def __init__(self, recipe: Recipe, learner: Learner) -> None:
         self.recipe, self.learner, self.step = recipe, learner, 0
         if recipe.learns:
-            _freeze_all_but(learner, recipe.learns)
+            freeze_all_but(learner, recipe.learns)
         self.parameters = {name: p for name, p in learner.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.optimizers = build_optimizers(
@@ -135,19 +135,6 @@ class State:
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 self.average[name].lerp_(parameter, 1 - keep)
-
-
-def _freeze_all_but(learner: Learner, parts: Sequence[str]) -> None:
-    names = [name for name, parameter in learner.named_parameters() if parameter.requires_grad]
-    learning: set[str] = set()
-    for part in parts:
-        found = {name for name in names if f"{name}.".startswith(f"{part}.")}
-        if not found:
-            known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
-            raise RecipeError(f"learns: nothing of {part!r} can learn; what can: {known}")
-        learning |= found
-    for name, parameter in learner.named_parameters():
-        parameter.requires_grad_(name in learning)
 
 
 class _Losses(nn.Module):

@@ -258,7 +258,11 @@ def start_from(module: nn.Module, weights: str | Path) -> tuple[int, int]:
 
 
 def _tables(recipe: Recipe) -> dict[str, Any]:
-    return {"restorer": recipe.restorer} if recipe.restorer is not None else {"learner": recipe.learner}
+    """What a run's product is rebuilt by: its restorer, also where a learner teaches one."""
+    if recipe.learner is None:
+        return {"restorer": recipe.restorer}
+    taught = {key: recipe.learner[key] for key in ("restorer",) if key in recipe.learner}
+    return {"learner": recipe.learner, **taught}
 
 
 Load = Batch | list[Sample] | DinoIRError

@@ -8,9 +8,11 @@ import pytest
 import torch
 from typer.main import get_command
 
+from dino_ir.catalog import build
 from dino_ir.cli import app
-from dino_ir.files.weights import shipped
+from dino_ir.files.weights import shipped, write_weights
 from dino_ir.inference import load, restore
+from dino_ir.networks.nafnet import NAFNet
 from dino_ir.published import published
 
 VERBS = ("list", "fetch", "verify", "import", "mean", "join")
@@ -205,10 +207,15 @@ def test_a_mean_replaces_nothing(call, tmp_path):
 
 
 def test_joined_copies_restore_as_one(call, tmp_path):
-    out = tmp_path / "joined.safetensors"
+    one, out = tmp_path / "one.safetensors", tmp_path / "joined.safetensors"
+    table = {"name": "plain", "network": {"name": "nafnet", **NAFNet.tiny}}
+    write_weights(one, build("restorers", table), {"restorer": table})
 
-    code, output = call("weights", "join", "default", "default", "-o", out)
+    code, output = call("weights", "join", one, one, "-o", out)
 
     assert (code, output) == (0, f"{out}: 2 experts\n")
     photo = torch.rand(1, 3, 48, 64)
-    torch.testing.assert_close(restore(load(out), photo), restore(load(), photo), rtol=0, atol=1e-6)
+    torch.testing.assert_close(restore(load(out), photo), restore(load(one), photo), rtol=0, atol=1e-6)
+    code, output = call("weights", "join", out, out, "-o", tmp_path / "again.safetensors")
+    assert code == 2
+    assert "can begin alone, such as nafnet, not experts" in output

@@ -66,6 +66,25 @@ def test_an_expert_better_by_the_temperature_is_to_have_e_times_the_share(learne
     assert min(losses, key=lambda given: losses[given]) == pytest.approx(share, abs=2e-3)
 
 
+def test_an_expert_that_fails_leaves_all_as_it_was(learner, batch, monkeypatch):
+    network = learner.product().network
+    monkeypatch.setattr(network.experts[1], "forward", None)
+
+    with pytest.raises(TypeError):
+        learner.losses(batch, 0)
+
+    assert learner.product().network is network
+
+
+def test_a_guided_restorer_is_taught_too(batch):
+    table = {**RESTORER, "name": "dino_ir", "prior": {"name": "patch_color"}, "side": 32}
+    learner = build("learners", {"name": "expert_choice", "restorer": table})
+
+    learner.losses(batch, 0)["choice"].backward()
+
+    assert learner.product().network.gate.judge[-1].bias.grad is not None
+
+
 def test_its_product_is_the_restorer_with_its_experts(learner, batch):
     network = learner.product().network
     learner.losses(batch, 0)

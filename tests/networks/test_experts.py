@@ -43,9 +43,8 @@ def mixture(experts, *shares):
 
 def test_all_begin_as_one_and_with_even_shares():
     network = Experts(NAFNET, count=3)
-    noisy(network.experts[0])
-    for other in network.experts[1:]:
-        other.load_state_dict(network.experts[0].state_dict())
+    for expert in network.experts:
+        noisy(expert)
     image = torch.rand(1, 3, 16, 24)
 
     # The mean of equal weights is rounded.
@@ -94,14 +93,29 @@ def test_the_gate_learns_which_expert_to_ask():
     assert network.shares(rough)[1] > 0.9
 
 
-@pytest.mark.parametrize("photos", [1, 2])
-def test_tiles_share_the_weights_of_their_photo(photos):
-    """The same in any tile, and the same photo by photo, for tiles are measured together first."""
+def test_photos_of_a_batch_have_weights_of_their_own_in_all_their_tiles():
     torch.manual_seed(0)
     restorer = noisy(build("restorers", {"name": "plain", "network": {"name": "experts", "expert": NAFNET}}))
-    batch = torch.rand(photos, 3, 400, 400) * torch.tensor([1.0, 0.2])[:photos].view(-1, 1, 1, 1)
+    batch = torch.rand(2, 3, 400, 400) * torch.tensor([1.0, 0.2]).view(-1, 1, 1, 1)
 
     tiled = restore(restorer.eval(), batch, tile=320)
+
+    alone = torch.cat([restore(restorer, photo[None], tile=320) for photo in batch])
+    torch.testing.assert_close(tiled, alone, rtol=0, atol=1e-5)
+
+
+def test_pieces_with_maps_of_their_own_share_the_weights_of_their_photo():
+    """With the view "grid", every tile is described by itself."""
+    torch.manual_seed(0)
+    table = {
+        "name": "dino_ir",
+        "network": {"name": "experts", "expert": NAFNET},
+        "prior": {"name": "patch_color"},
+    }
+    restorer = noisy(build("restorers", {**table, "view": "grid"})).eval()
+    batch = torch.rand(2, 3, 400, 400) * torch.tensor([1.0, 0.2]).view(-1, 1, 1, 1)
+
+    tiled = restore(restorer, batch, tile=320)
 
     alone = torch.cat([restore(restorer, photo[None], tile=320) for photo in batch])
     torch.testing.assert_close(tiled, alone, rtol=0, atol=1e-5)
@@ -127,3 +141,16 @@ def test_one_expert_is_none():
 def test_experts_of_another_network_are_none():
     with pytest.raises(ValueError, match="can begin alone, such as nafnet, not restormer"):
         Experts({"name": "restormer", **Restormer.tiny})
+
+
+@pytest.mark.parametrize(
+    ("expert", "message"),
+    [
+        (3, "expert is a table with the name of a network"),
+        ({**NAFNET, "encoder": [], "decoder": []}, "can begin alone"),
+        ({**NAFNET, "recompute": True}, "experts cannot recompute"),
+    ],
+)
+def test_other_experts_are_refused(expert, message):
+    with pytest.raises(ValueError, match=message):
+        Experts(expert)

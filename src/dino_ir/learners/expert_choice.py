@@ -42,7 +42,7 @@ class ExpertChoice(Learner):
         return {"choice": -(wanted * shares.clamp_min(1e-9).log()).sum(dim=1).mean()}
 
     def readings(self) -> dict[str, float]:
-        """The share of the last photos for which the gate's first choice is the best."""
+        """The fraction of the last photos for which the gate's first choice is the best."""
         return {} if self._agreement is None else {"agreement": self._agreement.item()}
 
     def product(self) -> nn.Module:

@@ -29,14 +29,15 @@ class Experts(Network):
     One small network that learns noise, blur, rain and haze at once is worse at each than one that learns it
     alone. Mixing weights costs the same at any size of a photo, and the network then costs what it costs
     alone, but for a look at the photo through its first levels, which tell damages apart already. Experts
-    begin as one and the same; weights between those of two that went on from one beginning still restore.
+    begin as one and the same, between which a gate has nothing to choose: give them weights that went on from
+    one beginning (`averaging.join_experts`); those between any two such still restore.
 
     Args:
         expert: table of a part in `networks/` that can `begin`.
         count: how many of it.
 
     Raises:
-        ValueError: fewer than two, or a network that cannot `begin`.
+        ValueError: fewer than two, or a network that cannot `begin` or would recompute.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W]: the pieces of one photo, which share their weights.
@@ -54,9 +55,13 @@ class Experts(Network):
         super().__init__()
         if count < 2:
             raise ValueError(f"count must be at least 2, got {count}")
+        if not isinstance(expert, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] recipes say anything
+            raise ValueError(f"expert is a table with the name of a network and its options, got {expert!r}")
         first: Network = build("networks", expert)
+        if expert.get("recompute"):  # it would be with the weights that the first expert has by itself
+            raise ValueError("experts cannot recompute: what they computed with is gone by then")
         self._levels = min(_LEVELS, len(first.places) - 1)
-        if not first.beginnings(self._levels):
+        if self._levels < 1 or not first.beginnings(self._levels):
             raise ValueError(
                 f"experts are of a network that can begin alone, such as nafnet, not {expert['name']}"
             )
@@ -121,7 +126,7 @@ class _FirstLevels(nn.Module):
 
 
 class _Gate(nn.Module):
-    """Features of the pieces of one photo, [B, C, H, W] each of C of a sum -> shares [count] of sum 1.
+    """Maps of the pieces of one photo, [B, C, h, w] each, of `channels` channels in all -> shares [count].
 
     It reads the mean and the size of each channel: what a restorer's first levels look for is what damages
     differ in.

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from dino_ir.contracts import View
 
-__all__ = ["Pooled", "Pools", "is_measuring_pools", "shared_pools", "split_photos"]
+__all__ = ["Pooled", "Pools", "is_measuring_pools", "shared_pools", "split_photos", "take_shared"]
 
 _measuring: ContextVar[int] = ContextVar("measuring_pools", default=0)  # pieces of each photo; 0: it is not
 _shared: ContextVar[Sequence[Tensor] | None] = ContextVar("shared_pools", default=None)
+_ahead: ContextVar[Iterator[Tensor] | None] = ContextVar("pools_ahead", default=None)  # of those shared
 
 
 def is_measuring_pools() -> bool:
@@ -41,6 +42,15 @@ def shared_pools() -> Sequence[Tensor] | None:
     For programs that run such layers elsewhere; None where each pools for itself.
     """
     return _shared.get()
+
+
+def take_shared(count: int) -> list[Tensor] | None:
+    """What the next layers that mark what they pool would be given, for those who need not run them then.
+
+    None where each pools for itself.
+    """
+    ahead = _ahead.get()
+    return None if ahead is None else [next(ahead) for _ in range(count)]
 
 
 class Pooled(nn.Module):
@@ -92,7 +102,8 @@ class Pools:
     def sharing(self) -> Generator[None]:
         """Within, one pass over pieces of the photos sees what was measured."""
         values = iter(self.values)
-        with _set(_shared, self.values), self._replacing(lambda pooled: _repeated(next(values), pooled)):
+        replacing = self._replacing(lambda pooled: _repeated(next(values), pooled))
+        with _set(_shared, self.values), _set(_ahead, values), replacing:
             yield
 
     @contextmanager

@@ -154,3 +154,21 @@ def test_experts_of_another_network_are_none():
 def test_other_experts_are_refused(expert, message):
     with pytest.raises(ValueError, match=message):
         Experts(expert)
+
+
+def test_tiles_that_share_what_the_gate_sees_mix_once(experts, monkeypatch):
+    pieces, pools, mixed = torch.rand(4, 3, 16, 24), Pools(experts), []
+    with torch.inference_mode(), pools.measuring(4):
+        measured = experts(pieces)
+    monkeypatch.setattr(
+        experts, "_mixed", lambda *given: mixed.append(given) or Experts._mixed(experts, *given)
+    )
+
+    with torch.inference_mode():
+        for piece, expected in zip(pieces.split(1), measured):
+            with pools.sharing():
+                torch.testing.assert_close(experts(piece)[0], expected, rtol=1e-4, atol=1e-5)
+
+    assert len(mixed) == 1
+    experts(pieces)  # on their own again: one mixture to look through, one to restore with
+    assert len(mixed) == 3

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from dino_ir.catalog import build
 from dino_ir.contracts import Guide, Network, no_guide
 from dino_ir.layers.precision import exactly
-from dino_ir.pools import Pooled
+from dino_ir.pools import Pooled, take_shared
 
 __all__ = ["Experts"]
 
@@ -69,23 +69,23 @@ class Experts(Network):
         self.places, self.multiple_of, self.tile_side = first.places, first.multiple_of, first.tile_side
         self.gate = _Gate(sum(place.channels for place in first.places[-self._levels :]), count)
         self._shares: Tensor | None = None
+        starts = first.beginnings(self._levels)
+        self._marks = 1 + sum(
+            isinstance(part, Pooled) and name.startswith(starts) for name, part in first.named_modules()
+        )
+        self._kept: tuple[Tensor, dict[str, Tensor]] | None = None
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
-        shares = self.shares(degraded)
-        self._shares = shares.detach()
-        with exactly(degraded.device):
-            weights = dict(self._mixed(shares))
-        return functional_call(self.experts[0], weights, (degraded, guide))
+        return functional_call(self.experts[0], self._weights(degraded), (degraded, guide))
 
     def shares(self, degraded: Tensor) -> Tensor:
         """How much of each expert the pieces of a photo, [B, 3, H, W], are given: [count], of sum 1.
 
         Through it a loss teaches the gate, but not the levels that it looks through.
         """
-        with torch.no_grad():
-            features = self._look(degraded)
+        seen = self._see(degraded)
         with exactly(degraded.device):
-            return self.gate([channels.float() for channels in features])
+            return self.gate(seen)
 
     def blocks(self) -> list[nn.Module]:
         return cast(Network, self.experts[0]).blocks()
@@ -94,6 +94,23 @@ class Experts(Network):
         """The share of each expert in the last photo."""
         shares = [] if self._shares is None else self._shares.tolist()
         return {f"share_{index}": share for index, share in enumerate(shares)}
+
+    def _weights(self, degraded: Tensor) -> dict[str, Tensor]:
+        """The mixed weights: the very same for all tiles that share what the gate sees."""
+        shared = take_shared(self._marks)
+        seen = self._see(degraded) if shared is None else shared[-1]
+        if self._kept is not None and self._kept[0] is seen:
+            return self._kept[1]
+        with exactly(degraded.device):
+            shares = self.gate(seen)
+            weights = dict(self._mixed(shares))
+        self._shares = shares.detach()
+        self._kept = None if shared is None else (seen, weights)
+        return weights
+
+    def _see(self, degraded: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.gate.read([maps.float() for maps in self._look(degraded)])
 
     def _look(self, degraded: Tensor) -> tuple[Tensor, ...]:
         """What the mean of the experts makes of the pieces, in its first levels."""
@@ -126,7 +143,7 @@ class _FirstLevels(nn.Module):
 
 
 class _Gate(nn.Module):
-    """Maps of the pieces of one photo, [B, C, h, w] each, of `channels` channels in all -> shares [count].
+    """What it has read of the pieces of one photo, [B, 2 channels] -> shares [count].
 
     It reads the mean and the size of each channel: what a restorer's first levels look for is what damages
     differ in.
@@ -143,9 +160,13 @@ class _Gate(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        means = [channels.mean(dim=(2, 3)) for channels in features]
-        squares = [channels.square().mean(dim=(2, 3)) for channels in features]
-        means, squares = self.pooled(torch.cat([*means, *squares], dim=1)).mean(dim=0).chunk(2)
+    def read(self, features: Sequence[Tensor]) -> Tensor:
+        """The means of all channels of maps [B, C, h, w], and of their squares: [B, 2 channels]."""
+        means = [maps.mean(dim=(2, 3)) for maps in features]
+        squares = [maps.square().mean(dim=(2, 3)) for maps in features]
+        return self.pooled(torch.cat([*means, *squares], dim=1))
+
+    def forward(self, read: Tensor) -> Tensor:
+        means, squares = read.mean(dim=0).chunk(2)
         sizes = (squares + 1e-6).sqrt()
         return self.judge(torch.cat([means / sizes, sizes.log()])).softmax(dim=0)

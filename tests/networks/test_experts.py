@@ -1,6 +1,10 @@
+import copy
+import pickle
+
 import pytest
 import torch
 
+from dino_ir import tiling
 from dino_ir.catalog import build
 from dino_ir.inference import restore
 from dino_ir.networks.experts import Experts
@@ -93,19 +97,22 @@ def test_the_gate_learns_which_expert_to_ask():
     assert network.shares(rough)[1] > 0.9
 
 
-def test_photos_of_a_batch_have_weights_of_their_own_in_all_their_tiles():
+def test_photos_of_a_batch_have_weights_of_their_own_in_all_their_tiles(monkeypatch):
+    monkeypatch.setattr(tiling, "_PIECE", 8)  # so that tiles share what they pool
     torch.manual_seed(0)
     restorer = noisy(build("restorers", {"name": "plain", "network": {"name": "experts", "expert": NAFNET}}))
     batch = torch.rand(2, 3, 400, 400) * torch.tensor([1.0, 0.2]).view(-1, 1, 1, 1)
 
     tiled = restore(restorer.eval(), batch, tile=320)
 
+    assert restorer.network._kept is not None
     alone = torch.cat([restore(restorer, photo[None], tile=320) for photo in batch])
     torch.testing.assert_close(tiled, alone, rtol=0, atol=1e-5)
 
 
-def test_pieces_with_maps_of_their_own_share_the_weights_of_their_photo():
+def test_pieces_with_maps_of_their_own_share_the_weights_of_their_photo(monkeypatch):
     """With the view "grid", every tile is described by itself."""
+    monkeypatch.setattr(tiling, "_PIECE", 8)
     torch.manual_seed(0)
     table = {
         "name": "dino_ir",
@@ -117,6 +124,7 @@ def test_pieces_with_maps_of_their_own_share_the_weights_of_their_photo():
 
     tiled = restore(restorer, batch, tile=320)
 
+    assert restorer.network._kept is not None
     alone = torch.cat([restore(restorer, photo[None], tile=320) for photo in batch])
     torch.testing.assert_close(tiled, alone, rtol=0, atol=1e-5)
 
@@ -172,3 +180,15 @@ def test_tiles_that_share_what_the_gate_sees_mix_once(experts, monkeypatch):
     assert len(mixed) == 1
     experts(pieces)  # on their own again: one mixture to look through, one to restore with
     assert len(mixed) == 3
+
+
+def test_what_is_kept_for_tiles_is_not_copied_or_pickled(experts):
+    pieces, pools = torch.rand(2, 3, 16, 24), Pools(experts)
+    empty = len(pickle.dumps(experts))
+    with torch.no_grad(), pools.measuring(2):
+        experts(pieces)
+    with pools.sharing():
+        experts(pieces)
+
+    assert len(pickle.dumps(experts)) == empty
+    torch.testing.assert_close(copy.deepcopy(experts)(pieces), experts(pieces), rtol=0, atol=0)

@@ -90,6 +90,10 @@ class Experts(Network):
     def blocks(self) -> list[nn.Module]:
         return cast(Network, self.experts[0]).blocks()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept of one photo stays here: pickled, each of the weights would write all of them."""
+        return {**self.__dict__, "_kept": None, "_shares": None}
+
     def readings(self) -> dict[str, float]:
         """The share of each expert in the last photo."""
         shares = [] if self._shares is None else self._shares.tolist()
@@ -99,8 +103,9 @@ class Experts(Network):
         """The mixed weights: the very same for all tiles that share what the gate sees."""
         shared = take_shared(self._marks)
         seen = self._see(degraded) if shared is None else shared[-1]
-        if self._kept is not None and self._kept[0] is seen:
-            return self._kept[1]
+        kept = self._kept
+        if kept is not None and kept[0] is seen:
+            return kept[1]
         with exactly(degraded.device):
             shares = self.gate(seen)
             weights = dict(self._mixed(shares))

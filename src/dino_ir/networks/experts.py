@@ -30,7 +30,7 @@ class Experts(Network):
     alone. Mixing weights costs the same at any size of a photo, and the network then costs what it costs
     alone, but for a look at the photo through its first levels, which tell damages apart already. Experts
     begin as one and the same, between which a gate has nothing to choose: give them weights that went on from
-    one beginning (`averaging.join_experts`); those between any two such still restore.
+    one beginning (`averaging.join_experts`), teach the gate (`learners.expert_choice`), then train all.
 
     Args:
         expert: table of a part in `networks/` that can `begin`.
@@ -160,7 +160,7 @@ class _Gate(nn.Module):
         self.judge = nn.Sequential(
             nn.LayerNorm(2 * channels), nn.Linear(2 * channels, width), nn.GELU(), nn.Linear(width, count)
         )
-        # All alike at first: the mean of experts restores nearly as well as what they began as.
+        # All have the same share at first: none is favoured before anything is learned.
         last = cast(nn.Linear, self.judge[-1])
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)

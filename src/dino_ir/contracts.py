@@ -5,7 +5,7 @@ Parts with weights extend a class here, and write the methods that raise NotImpl
 without only match a signature.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import torch
@@ -183,6 +183,13 @@ class Network(nn.Module):
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
         raise NotImplementedError
+
+    def each(self, photos: Iterable[tuple[Tensor, Guide]]) -> list[Tensor]:
+        """Restore the pieces of several photos, all of one size, each photo with its own guide.
+
+        The same as one by one, for which those networks that prepare something for a photo can save time.
+        """
+        return [self(pieces, guide) for pieces, guide in photos]
 
     def begin(self, degraded: Tensor, levels: int) -> tuple[Tensor, ...]:
         """Its first levels alone, from the finest, for those networks that can stop there.

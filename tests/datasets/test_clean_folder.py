@@ -116,12 +116,36 @@ def test_photos_are_enlarged_bilinearly(tmp_path):
     assert (clean[0, 0, 2:-2].float().diff() - 4).abs().max() <= 1
 
 
+def test_shrunk_photos_keep_twice_as_fine_colours(tmp_path):
+    """Stripes of one brightness, two pixels wide, are one pixel wide then."""
+    stripes = np.tile(np.array([[200, 0, 50], [200, 0, 50], [50, 0, 200], [50, 0, 200]], np.uint8), (8, 4, 1))
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+
+    clean = CleanFolder(tmp_path, shrink=2)[0].clean
+
+    assert clean.shape == (3, 4, 8)
+    # The filter is a triangle four pixels wide: a quarter of what a pixel shows is its neighbours'.
+    expected = torch.tensor([162.5, 87.5]).repeat(4)[2:-2]
+    assert (clean[0, :, 2:-2] - expected).abs().max() <= 0.5
+    assert (clean[2, :, 2:-2] - (250 - expected)).abs().max() <= 0.5
+
+
+def test_vivid_photos_keep_their_greys_and_mean(tmp_path):
+    colours = np.array([[[100, 110, 120], [77, 77, 77], [250, 20, 0]]], np.uint8)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+
+    vivid = CleanFolder(tmp_path, vivid=1.5)[0].clean
+
+    assert vivid[:, 0].T.tolist() == [[95, 110, 125], [77, 77, 77], [255, 0, 0]]
+
+
+@pytest.mark.parametrize("option", ["enlarge", "shrink", "vivid"])
 @pytest.mark.parametrize("factor", [0.5, 9, float("nan")])
-def test_photos_are_not_made_smaller_or_huge(tmp_path, factor):
+def test_changes_beyond_sense_are_refused(tmp_path, option, factor):
     save(tmp_path / "a.png")
 
-    with pytest.raises(ValueError, match="enlarge is a number from 1 to 8, got"):
-        CleanFolder(tmp_path, enlarge=factor)
+    with pytest.raises(ValueError, match=f"{option} is a number from 1 to 8, got"):
+        CleanFolder(tmp_path, **{option: factor})
 
 
 def test_pale_photos_lose_contrast_everywhere_alike(tmp_path):

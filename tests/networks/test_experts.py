@@ -6,6 +6,7 @@ import torch
 
 from dino_ir import tiling
 from dino_ir.catalog import build
+from dino_ir.contracts import no_guide
 from dino_ir.inference import restore
 from dino_ir.networks.experts import Experts
 from dino_ir.networks.restormer import Restormer
@@ -192,3 +193,20 @@ def test_what_is_kept_for_tiles_is_not_copied_or_pickled(experts):
 
     assert len(pickle.dumps(experts)) == empty
     torch.testing.assert_close(copy.deepcopy(experts)(pieces), experts(pieces), rtol=0, atol=0)
+
+
+def test_several_photos_are_restored_and_learnt_from_as_one_by_one(experts):
+    photos = [torch.rand(2, 3, 16, 24) * scale for scale in (1.0, 0.3, 0.6)]
+
+    def learn(restored):
+        experts.zero_grad()
+        torch.cat(restored).square().mean().backward()
+        return torch.cat(restored), {name: p.grad.clone() for name, p in experts.named_parameters()}
+
+    together = learn(experts.each((pieces, no_guide) for pieces in photos))
+    shares = experts.readings()
+    alone = learn([experts(pieces) for pieces in photos])
+
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    assert shares == pytest.approx(experts.readings(), rel=1e-4)
+    assert len({round(experts.shares(pieces)[0].item(), 4) for pieces in photos}) > 1

@@ -4,7 +4,7 @@ pieces of a photo ─┬─► first levels, by the mean of the experts ─► g
                    └─► the network with these weights ─► restored
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, cast
@@ -16,7 +16,7 @@ from torch.func import functional_call
 from dino_ir.catalog import build
 from dino_ir.contracts import Guide, Network, no_guide
 from dino_ir.layers.precision import exactly
-from dino_ir.pools import Pooled, take_shared
+from dino_ir.pools import Pooled, is_measuring_pools, shared_pools, take_shared
 
 __all__ = ["Experts"]
 
@@ -78,6 +78,18 @@ class Experts(Network):
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
         return functional_call(self.experts[0], self._weights(degraded), (degraded, guide))
 
+    def each(self, photos: Iterable[tuple[Tensor, Guide]]) -> list[Tensor]:
+        photos = list(photos)
+        if len(photos) == 1 or is_measuring_pools() or shared_pools() is not None:
+            return super().each(photos)  # pools are measured, and come, photo by photo
+        seen = self._see(torch.cat([pieces for pieces, _ in photos]))
+        parts = seen.split([len(pieces) for pieces, _ in photos])
+        with exactly(seen.device):
+            shares = torch.stack([self.gate(part) for part in parts])
+            mixed = self._mixed(shares)
+        self._shares = shares[-1].detach()
+        return [functional_call(self.experts[0], *both) for both in zip(mixed, photos)]
+
     def shares(self, degraded: Tensor) -> Tensor:
         """How much of each expert the pieces of a photo, [B, 3, H, W], are given: [count], of sum 1.
 
@@ -108,7 +120,7 @@ class Experts(Network):
             return kept[1]
         with exactly(degraded.device):
             shares = self.gate(seen)
-            weights = dict(self._mixed(shares))
+            [weights] = self._mixed(shares[None])
         self._shares = shares.detach()
         self._kept = None if shared is None else (seen, weights)
         return weights
@@ -120,20 +132,26 @@ class Experts(Network):
     def _look(self, degraded: Tensor) -> tuple[Tensor, ...]:
         """What the mean of the experts makes of the pieces, in its first levels."""
         first = cast(Network, self.experts[0])
-        even = degraded.new_full([len(self.experts)], 1 / len(self.experts))
+        even = degraded.new_full([1, len(self.experts)], 1 / len(self.experts))
         with exactly(degraded.device):
-            weights = dict(self._mixed(even, first.beginnings(self._levels)))
+            [weights] = self._mixed(even, first.beginnings(self._levels))
         weights = {f"network.{name}": weight for name, weight in weights.items()}
         return functional_call(_FirstLevels(first, self._levels), weights, (degraded,))
 
-    def _mixed(self, shares: Tensor, starts: tuple[str, ...] = ("",)) -> Iterator[tuple[str, Tensor]]:
-        """The weights by name, as one product of matrices: graphs of a product for each weight grow huge."""
+    def _mixed(self, shares: Tensor, starts: tuple[str, ...] = ("",)) -> list[dict[str, Tensor]]:
+        """The weights by name for each row of shares, [P, count].
+
+        As one product of matrices: graphs of a product for each weight grow huge, and of a product for each
+        photo, learning moves all weights once for each.
+        """
         sets = [dict(expert.named_parameters()) for expert in self.experts]
         shapes = {name: weight.shape for name, weight in sets[0].items() if name.startswith(starts)}
         rows = torch.stack([torch.cat([weights[name].flatten() for name in shapes]) for weights in sets])
-        parts = (shares @ rows).split([shape.numel() for shape in shapes.values()])
-        for (name, shape), part in zip(shapes.items(), parts):
-            yield name, part.view(shape)
+        lengths = [shape.numel() for shape in shapes.values()]
+        return [
+            {name: part.view(shape) for (name, shape), part in zip(shapes.items(), mixed.split(lengths))}
+            for mixed in (shares @ rows).unbind()
+        ]
 
 
 class _FirstLevels(nn.Module):

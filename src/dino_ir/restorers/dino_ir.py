@@ -109,7 +109,7 @@ class DinoIR(Restorer):
         if not self.network.takes_one_photo:
             return self.network(degraded, self._guide(view))
         photos = split_photos(degraded, view)
-        return torch.cat([self.network(pieces, self._guide(part)) for pieces, part in photos])
+        return torch.cat(self.network.each((pieces, self._guide(part)) for pieces, part in photos))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         restored = self(batch.degraded, self._batch_view(batch))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dino_ir.contracts import Batch, Network, Restorer, View
+from dino_ir.contracts import Batch, Network, Restorer, View, no_guide
 from dino_ir.losses.pixel import pixel_loss
 from dino_ir.pools import split_photos
 
@@ -31,7 +31,7 @@ class Plain(Restorer):
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         if not self.network.takes_one_photo:
             return self.network(degraded)
-        return torch.cat([self.network(pieces) for pieces, _ in split_photos(degraded)])
+        return torch.cat(self.network.each((pieces, no_guide) for pieces, _ in split_photos(degraded)))
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         return {"pixel": self.pixel(self(batch.degraded), batch.clean)}

@@ -21,6 +21,7 @@ from dino_ir.ops.allocator import keep_freed_memory
 __all__ = [
     "Side",
     "Times",
+    "Work",
     "as_markdown",
     "machine",
     "most_memory",

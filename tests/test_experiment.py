@@ -11,7 +11,7 @@ from dino_ir.recipe import Recipe
 from dino_ir.reported import reported_table
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-OURS = ["guidance", "optimizers"]  # which the paper has not
+OURS = ["guidance", "networks", "optimizers"]  # which the paper has not
 SCALED = [(name, "small") for name in experiment_names()]
 SCALED += [(name, "paper") for name in experiment_names() if name not in OURS]
 SMALL = """
@@ -137,7 +137,7 @@ def test_what_is_no_table_is_named(tmp_path, text, message):
 
 
 def test_an_unknown_experiment_or_scale_lists_what_there_is():
-    with pytest.raises(RecipeError, match="no experiment 'table9'; there are: guidance, optimizers, table1"):
+    with pytest.raises(RecipeError, match="no experiment 'table9'; there are: guidance, networks, optimizers, table1"):
         read_experiment("table9", "small")
     with pytest.raises(RecipeError, match="no scale 'paper'; it has: smoke, small"):
         read_experiment("guidance", "paper")

@@ -1,4 +1,4 @@
-"""What each arm of an experiment costs on a processor: a table of docs/training-log.md.
+"""What each trained arm of an experiment costs on a processor: a table of docs/training-log.md.
 
 python bench/networks.py EXPERIMENT [--side 512] [--repeats 5]
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from machine import Side, Work, machine, take_turns
 
-from dino_ir.backends import use_backend
+from dino_ir.backends import computes_fast_in_bfloat16, use_backend
 from dino_ir.catalog import build
 from dino_ir.contracts import Restorer
 from dino_ir.experiment import Arm, read_experiment
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
-    arms = read_experiment(arguments.experiment, "small").arms
+    arms = [arm for arm in read_experiment(arguments.experiment, "small").arms if arm.recipe]
     shared = {"recipes": arguments.recipes, "side": arguments.side}
     sides = {
         f"{arm.name}/{exact}": Side(prepare, {**shared, "arm": arm, "exact": exact})
@@ -39,7 +39,8 @@ def main() -> None:
     }
     times = take_turns(sides, arguments.repeats, arguments.threads)
     print(f"{machine()}; {arguments.threads} threads; {arguments.side} x {arguments.side}\n")
-    print("| arm | ms per megapixel, bfloat16 | float32 |\n|---|---:|---:|")
+    fast = "bfloat16" if computes_fast_in_bfloat16() else "float32 too: this processor has no fast bfloat16"
+    print(f"| arm | ms per megapixel, {fast} | ms per megapixel, float32 |\n|---|---:|---:|")
     for arm in arms:
         both = (1e9 * times[f"{arm.name}/{exact}"].best / arguments.side**2 for exact in (False, True))
         print(f"| {arm.title} | {' | '.join(f'{ms:.0f}' for ms in both)} |")

@@ -137,7 +137,9 @@ def test_what_is_no_table_is_named(tmp_path, text, message):
 
 
 def test_an_unknown_experiment_or_scale_lists_what_there_is():
-    with pytest.raises(RecipeError, match="no experiment 'table9'; there are: guidance, networks, optimizers, table1"):
+    with pytest.raises(
+        RecipeError, match="no experiment 'table9'; there are: guidance, networks, optimizers, table1"
+    ):
         read_experiment("table9", "small")
     with pytest.raises(RecipeError, match="no scale 'paper'; it has: smoke, small"):
         read_experiment("guidance", "paper")

@@ -50,6 +50,15 @@ def test_each_image_of_a_batch_is_on_its_own(network):
     torch.testing.assert_close(network(images), alone, rtol=1e-5, atol=1e-5)
 
 
+def test_several_photos_are_restored_as_one_by_one(network):
+    photos = [(picture(network), lambda _place, features, by=by: features * by) for by in (0.5, 2.0)]
+
+    together = network.each(photos)
+
+    for restored, (image, guide) in zip(together, photos, strict=True):
+        torch.testing.assert_close(restored, network(image, guide), rtol=1e-4, atol=1e-5)
+
+
 def test_the_default_guide_changes_nothing(network):
     image = picture(network)
 

@@ -185,9 +185,13 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def each(self, photos: Iterable[tuple[Tensor, Guide]]) -> list[Tensor]:
-        """Restore the pieces of several photos, all of one size, each photo with its own guide.
+        """Restore several photos, each the pieces [B, 3, H, W] of one, all of one size, with its own guide.
 
-        The same as one by one, for which those networks that prepare something for a photo can save time.
+        As one by one, but for rounding; a network that prepares something for each photo may, where it
+        learns, do so for all at once.
+
+        Returns:
+            What became of each photo, in their order.
         """
         return [self(pieces, guide) for pieces, guide in photos]
 

@@ -117,7 +117,7 @@ def test_photos_are_enlarged_bilinearly(tmp_path):
 
 
 def test_shrunk_photos_keep_twice_as_fine_colours(tmp_path):
-    """Stripes of one brightness, two pixels wide, are one pixel wide then."""
+    """Stripes of one mean, two pixels wide, are one pixel wide then."""
     stripes = np.tile(np.array([[200, 0, 50], [200, 0, 50], [50, 0, 200], [50, 0, 200]], np.uint8), (8, 4, 1))
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
 
@@ -130,13 +130,34 @@ def test_shrunk_photos_keep_twice_as_fine_colours(tmp_path):
     assert (clean[2, :, 2:-2] - (250 - expected)).abs().max() <= 0.5
 
 
-def test_vivid_photos_keep_their_greys_and_mean(tmp_path):
+def test_vivid_photos_keep_their_greys_and_are_clipped(tmp_path):
     colours = np.array([[[100, 110, 120], [77, 77, 77], [250, 20, 0]]], np.uint8)
     Image.fromarray(colours).save(tmp_path / "a.png")
 
     vivid = CleanFolder(tmp_path, vivid=1.5)[0].clean
 
     assert vivid[:, 0].T.tolist() == [[95, 110, 125], [77, 77, 77], [255, 0, 0]]
+
+
+def test_vivid_colours_are_clipped_before_they_are_made_pale(tmp_path):
+    Image.fromarray(np.array([[[250, 20, 0]]], np.uint8)).save(tmp_path / "a.png")
+
+    changed = CleanFolder(tmp_path, vivid=1.5, pale=0.5)[0].clean
+
+    assert changed.flatten().tolist() == [198, 70, 70]  # halfway from [255, 0, 0] to 140.25
+
+
+def test_the_smallest_photo_is_shrunk_to_itself(tmp_path):
+    Image.fromarray(np.full((1, 1, 3), 7, np.uint8)).save(tmp_path / "a.png")
+
+    assert CleanFolder(tmp_path, shrink=8)[0].clean.flatten().tolist() == [7, 7, 7]
+
+
+def test_photos_are_not_made_both_larger_and_smaller(tmp_path):
+    save(tmp_path / "a.png")
+
+    with pytest.raises(ValueError, match=r"larger or smaller, not both: enlarge = 2, shrink = 1\.5"):
+        CleanFolder(tmp_path, enlarge=2, shrink=1.5)
 
 
 @pytest.mark.parametrize("option", ["enlarge", "shrink", "vivid"])

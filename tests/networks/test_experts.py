@@ -6,7 +6,6 @@ import torch
 
 from dino_ir import tiling
 from dino_ir.catalog import build
-from dino_ir.contracts import no_guide
 from dino_ir.inference import restore
 from dino_ir.networks.experts import Experts
 from dino_ir.networks.restormer import Restormer
@@ -203,10 +202,42 @@ def test_several_photos_are_restored_and_learnt_from_as_one_by_one(experts):
         torch.cat(restored).square().mean().backward()
         return torch.cat(restored), {name: p.grad.clone() for name, p in experts.named_parameters()}
 
-    together = learn(experts.each((pieces, no_guide) for pieces in photos))
+    guides = [lambda place, features, scale=scale: features * scale for scale in (0.5, 1.0, 2.0)]
+
+    together = learn(experts.each(zip(photos, guides)))
     shares = experts.readings()
-    alone = learn([experts(pieces) for pieces in photos])
+    alone = learn([experts(pieces, guide) for pieces, guide in zip(photos, guides)])
 
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     assert shares == pytest.approx(experts.readings(), rel=1e-4)
     assert len({round(experts.shares(pieces)[0].item(), 4) for pieces in photos}) > 1
+
+
+def test_many_photos_are_restored_with_the_weights_of_one_at_a_time(experts, monkeypatch):
+    """Those of all at once would take their number times the memory."""
+    mixed = []
+    monkeypatch.setattr(
+        experts, "_mixed", lambda *given: mixed.append(len(given[0])) or Experts._mixed(experts, *given)
+    )
+    restorer = build("restorers", {"name": "plain", "network": {"name": "experts", "expert": NAFNET}})
+    restorer.network = experts
+
+    restore(restorer.eval(), torch.rand(5, 3, 8, 8))
+
+    assert set(mixed) == {1}
+    experts.train()
+    restorer(torch.rand(5, 3, 8, 8))
+    assert max(mixed) == 5
+
+
+def test_what_is_kept_of_a_photo_is_dropped_when_others_come(experts):
+    pieces, pools = torch.rand(2, 3, 16, 24), Pools(experts)
+    with torch.no_grad(), pools.measuring(2):
+        experts(pieces)
+    with torch.no_grad(), pools.sharing():
+        experts(pieces)
+    assert experts._kept is not None
+
+    experts.each((pieces[:1], guide) for guide in [lambda place, features: features] * 2)
+
+    assert experts._kept is None

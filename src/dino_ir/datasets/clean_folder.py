@@ -27,14 +27,15 @@ class CleanFolder:
         folders: take these sub-folders only.
         in_memory: keep photos once they are read, as uint8. With workers, each process keeps its own copy.
         enlarge: how much larger photos are made, bilinearly: as soft as a camera's own pixels are.
-        shrink: how much smaller photos are made, antialiased: sharper, in their colours too, whose detail
+        shrink: how much smaller photos are made, antialiased: detail grows finer, that of colours too, which
             JPEG takes first.
-        vivid: how much farther from grey colours are made.
+        vivid: how many times as far from their grey, the mean of R, G and B, colours are moved, then clipped.
         pale: how much of their contrast photos lose, everywhere alike: a dull day is not haze to take away.
 
     Raises:
         DataError: a folder is missing, there is no photo, or two have one name.
-        ValueError: `enlarge`, `shrink` or `vivid` is not from 1 to 8, or `pale` not from 0 to below 1.
+        ValueError: `enlarge`, `shrink` or `vivid` is not from 1 to 8, `pale` not from 0 to below 1, or photos
+            are to be both larger and smaller.
     """
 
     root: str | Path
@@ -49,6 +50,9 @@ class CleanFolder:
         for name in ("enlarge", "shrink", "vivid"):
             if not 1 <= getattr(self, name) <= 8:
                 raise ValueError(f"{name} is a number from 1 to 8, got {getattr(self, name)}")
+        if self.enlarge > 1 and self.shrink > 1:
+            both = f"enlarge = {self.enlarge}, shrink = {self.shrink}"
+            raise ValueError(f"photos are made larger or smaller, not both: {both}")
         if not 0 <= self.pale < 1:
             raise ValueError(f"pale is a number from 0 to below 1, got {self.pale}")
         if not self._photos:
@@ -83,5 +87,5 @@ class CleanFolder:
         height, width = (max(1, round(side * self.enlarge / self.shrink)) for side in photo.shape[-2:])
         sized = resize(to_float(photo)[None], (height, width))[0]
         grey = sized.mean(dim=0, keepdim=True)
-        vivid = sized if self.vivid == 1 else (grey + self.vivid * (sized - grey)).clamp(0, 1)
+        vivid = (sized + (self.vivid - 1) * (sized - grey)).clamp(0, 1)
         return ((vivid + self.pale * (_PALE - vivid)) * 255).round().byte()

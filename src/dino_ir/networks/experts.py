@@ -80,15 +80,24 @@ class Experts(Network):
 
     def each(self, photos: Iterable[tuple[Tensor, Guide]]) -> list[Tensor]:
         photos = list(photos)
-        if len(photos) == 1 or is_measuring_pools() or shared_pools() is not None:
-            return super().each(photos)  # pools are measured, and come, photo by photo
+        # Pools are measured, and come, photo by photo; and only learning wants the weights of all at once.
+        if (
+            len(photos) == 1
+            or not torch.is_grad_enabled()
+            or is_measuring_pools()
+            or shared_pools() is not None
+        ):
+            return super().each(photos)
         seen = self._see(torch.cat([pieces for pieces, _ in photos]))
         parts = seen.split([len(pieces) for pieces, _ in photos])
         with exactly(seen.device):
             shares = torch.stack([self.gate(part) for part in parts])
             mixed = self._mixed(shares)
-        self._shares = shares[-1].detach()
-        return [functional_call(self.experts[0], *both) for both in zip(mixed, photos)]
+        self._shares, self._kept = shares[-1].detach(), None
+        return [
+            functional_call(self.experts[0], weights, (pieces, guide))
+            for weights, (pieces, guide) in zip(mixed, photos)
+        ]
 
     def shares(self, degraded: Tensor) -> Tensor:
         """How much of each expert the pieces of a photo, [B, 3, H, W], are given: [count], of sum 1.
@@ -141,8 +150,8 @@ class Experts(Network):
     def _mixed(self, shares: Tensor, starts: tuple[str, ...] = ("",)) -> list[dict[str, Tensor]]:
         """The weights by name for each row of shares, [P, count].
 
-        As one product of matrices: graphs of a product for each weight grow huge, and of a product for each
-        photo, learning moves all weights once for each.
+        One product of matrices: with one for each weight, graphs grow huge; with one for each photo, its
+        backward pass goes through all weights of all experts once for each.
         """
         sets = [dict(expert.named_parameters()) for expert in self.experts]
         shapes = {name: weight.shape for name, weight in sets[0].items() if name.startswith(starts)}

@@ -1,3 +1,4 @@
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -129,3 +130,14 @@ def test_a_checked_recipe_keeps_its_tables_as_they_are(path):
     assert plain["validation"] == [{"benchmark": "rain100h", "limit": 3}]
     assert plain["phase"][0]["region"] == [128, 256]
     assert plain["betas"] == (0.9, 0.999)
+
+
+def test_an_option_that_came_later_was_as_it_is_by_default(path):
+    recipe = Recipe.read(path, ["average=0.5"])
+    saved = json.loads(json.dumps(asdict(recipe)))
+    del saved["learns"], saved["betas"]
+
+    assert recipe.changes_since(saved) == []
+    assert Recipe.read(path, ['learns=["network"]', "average=0.5"]).changes_since(saved) == ["learns"]
+    assert Recipe.read(path, ["seed=3"]).changes_since(saved) == ["seed", "average"]
+    assert set(recipe.changes_since({})) >= {"phase", "data", "average"}

@@ -1,10 +1,11 @@
 """A recipe is one TOML file that says everything about one training run."""
 
+import json
 import math
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -197,6 +198,12 @@ class Recipe:
                 return phase, step
             step -= phase.steps
         raise IndexError(f"step is beyond the recipe's {self.steps}")
+
+    def changes_since(self, saved: Mapping[str, Any]) -> list[str]:
+        """What differs in the recipe that an earlier run kept; what it lacks was as it is by default."""
+        own = json.loads(json.dumps(asdict(self)))  # which tells no list from a tuple
+        before = json.loads(json.dumps({name: getattr(Recipe, name, None) for name in own} | saved))
+        return [name for name in own if own[name] != before[name]]
 
     @classmethod
     def read(cls, path: Path, settings: Sequence[str] = ()) -> Self:

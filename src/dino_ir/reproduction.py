@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,9 +168,7 @@ def _is_done(job: _Job) -> bool:
     if not path.is_file():
         return False
     _state, table = read_weights(path)
-    wanted = json.loads(json.dumps(asdict(job.recipe)))
-    changed = [key for key in wanted if table.get("recipe", {}).get(key) != wanted[key]]
-    if changed:
+    if changed := job.recipe.changes_since(table.get("recipe", {})):
         raise TrainingError(
             f"{path} is of a run with another {', '.join(changed)}: choose another folder by --runs"
         )

@@ -101,10 +101,7 @@ class State:
         Raises:
             TrainingError: it was another recipe's run.
         """
-        recipe = asdict(self.recipe)
-        before = {name: getattr(Recipe, name, None) for name in recipe} | saved["recipe"]
-        changed = [name for name in recipe if recipe[name] != before[name]]
-        if changed:
+        if changed := self.recipe.changes_since(saved["recipe"]):
             raise TrainingError(
                 f"{source} is of a run with another {', '.join(changed)}: "
                 "choose another folder with -o, or delete it"

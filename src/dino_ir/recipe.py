@@ -202,7 +202,7 @@ class Recipe:
     def changes_since(self, saved: Mapping[str, Any]) -> list[str]:
         """What differs in the recipe that an earlier run kept; what it lacks was as it is by default."""
         own = json.loads(json.dumps(asdict(self)))  # which tells no list from a tuple
-        before = json.loads(json.dumps({name: getattr(Recipe, name, None) for name in own} | saved))
+        before = json.loads(json.dumps({name: getattr(Recipe, name, None) for name in own} | dict(saved)))
         return [name for name in own if own[name] != before[name]]
 
     @classmethod

@@ -200,9 +200,9 @@ class Recipe:
         raise IndexError(f"step is beyond the recipe's {self.steps}")
 
     def changes_since(self, saved: Mapping[str, Any]) -> list[str]:
-        """What differs in the recipe that an earlier run kept; what it lacks was as it is by default."""
-        own = json.loads(json.dumps(asdict(self)))  # which tells no list from a tuple
-        before = json.loads(json.dumps({name: getattr(Recipe, name, None) for name in own} | dict(saved)))
+        """What differs in the recipe that an earlier run kept; a field it lacks was as it is by default."""
+        own = json.loads(json.dumps(asdict(self)))  # JSON makes lists of tuples
+        before = json.loads(json.dumps({**{name: getattr(Recipe, name, None) for name in own}, **saved}))
         return [name for name in own if own[name] != before[name]]
 
     @classmethod

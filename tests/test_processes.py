@@ -90,6 +90,20 @@ def test_two_processes_train_what_one_does_and_one_goes_on_where_two_stopped(fol
     assert len(steps) == 4
 
 
+@pytest.mark.parametrize("several", [True, False])
+def test_only_one_of_several_processes_leaves_before_python_ends(several):
+    script = "import atexit; from dino_ir.processes import leave; atexit.register(print, 'end')\n"
+    script += "print('done'); leave(); print('after')"
+    environment = {**os.environ, **({"RANK": "1", "WORLD_SIZE": "2"} if several else {})}
+
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == (["done"] if several else ["done", "after", "end"])
+
+
 @pytest.mark.slow
 def test_two_processes_go_on_where_one_stopped_and_where_two_did(folder):
     assert train(folder, "alone").returncode == 0

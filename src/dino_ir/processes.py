@@ -4,6 +4,7 @@ Without torchrun everything here is of one process, and costs nothing.
 """
 
 import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,7 @@ __all__ = [
     "any_of_them",
     "is_first",
     "joined",
+    "leave",
     "mean_over_processes",
     "number_of_processes",
     "rows_of_this",
@@ -51,6 +53,18 @@ def joined(device: str) -> Generator[str]:
     yield device
     # Not after an error: the others may be waiting for this process, and it would wait for them.
     distributed.destroy_process_group()
+
+
+def leave() -> None:
+    """End this process at once, with exit code 0, if torchrun started it: for the last line of a command.
+
+    A thread of gloo may outlive its group, and one that lets go of a tensor while Python ends aborts the
+    process, now and then, when all its work is done (pytorch/pytorch#179291).
+    """
+    if _started_by_torchrun():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def number_of_processes() -> int:

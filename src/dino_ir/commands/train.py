@@ -39,7 +39,7 @@ def train(
     """Train what a recipe describes. Ctrl-C stops cleanly; the same command goes on later."""
     with plain_errors():
         from dino_ir.inference import find_device
-        from dino_ir.processes import is_first
+        from dino_ir.processes import is_first, leave
         from dino_ir.recipe import Recipe
         from dino_ir.training import Run
         from dino_ir.training import train as train_recipe
@@ -67,6 +67,7 @@ def train(
             say(f"Weights: {outcome.weights}")
             if not outcome.is_done:
                 say(f"Stopped. The same command goes on from {folder}.")
+    leave()
 
 
 def check(

@@ -58,8 +58,8 @@ def joined(device: str) -> Generator[str]:
 def leave() -> None:
     """End this process at once, with exit code 0, if torchrun started it: for the last line of a command.
 
-    A thread of gloo may outlive its group, and one that lets go of a tensor while Python ends aborts the
-    process, now and then, when all its work is done (pytorch/pytorch#179291).
+    Now and then one was aborted while Python ended, with all its work done: presumably by a thread of gloo
+    that outlives its group and lets go of a tensor then (pytorch/pytorch#179291).
     """
     if _started_by_torchrun():
         sys.stdout.flush()

@@ -104,6 +104,43 @@ def test_only_one_of_several_processes_leaves_before_python_ends(several):
     assert run.stdout.split() == (["done"] if several else ["done", "after", "end"])
 
 
+STEP = """
+import torch
+from torch import distributed, nn
+from dino_ir.optimizers import Muon
+
+def stepped():
+    rng = torch.Generator().manual_seed(0)
+    kernels = [nn.Parameter(torch.randn(size, generator=rng)) for size in [(16, 16)] * 3 + [(32, 16)]]
+    for kernel in kernels:
+        kernel.grad = torch.randn(kernel.shape, generator=rng)
+    Muon(kernels, lr=1.0).step()
+    return kernels
+
+alone = stepped()
+distributed.init_process_group("gloo")
+for kernel, other in zip(stepped(), alone, strict=True):
+    torch.testing.assert_close(kernel, other, rtol=0, atol=0.01)  # it moved by 0.6 in the mean
+assert distributed.get_world_size() == 2
+distributed.destroy_process_group()
+print("alike")
+"""
+
+
+def test_muon_steps_on_two_processes_as_on_one(tmp_path):
+    (tmp_path / "step.py").write_text(STEP)  # three kernels of one shape and one of another: no even shares
+
+    run = subprocess.run(
+        [sys.executable, *TORCHRUN[:-1], str(tmp_path / "step.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("alike") == 2
+
+
 @pytest.mark.slow
 def test_two_processes_go_on_where_one_stopped_and_where_two_did(folder):
     assert train(folder, "alone").returncode == 0

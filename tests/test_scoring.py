@@ -276,6 +276,20 @@ def test_rows_of_another_program_or_precision_are_not_taken_for_ones_own(job, ca
     assert {(line["backend"], line["precision"]) for line in lines} == {("torch", "bfloat16")}
 
 
+def test_rows_of_mirrored_photos_are_not_taken_for_those_of_photos_as_they_are(job, calls, tmp_path):
+    mirrored = replace(job, subject=replace(job.subject, mirror=True))
+    plain = score(job, folder=tmp_path / "out")
+    calls.clear()
+
+    found = score_benchmarks([job.benchmark], mirrored, 1, tmp_path / "out")
+    score(mirrored, folder=tmp_path / "out")
+
+    assert calls == [0, 1, 2, 3]
+    assert scores(found.rows["four"]) != scores(plain)
+    assert found.program == "torch in float32, mirrored, too"
+    assert (tmp_path / "out/four.csv").read_text().count(",torch,float32,yes,") == 4
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     pytest.importorskip("onnxscript")

@@ -20,6 +20,7 @@ __all__ = [
     "InitOption",
     "MaxPixelsOption",
     "MinutesOption",
+    "MirrorOption",
     "OverwriteOption",
     "QualityOption",
     "RecipeArgument",
@@ -182,6 +183,9 @@ BackendOption = Annotated[
 ]
 ExactOption = Annotated[
     bool, typer.Option("--exact", help="Compute in float32 also where bfloat16 is fast: slower.")
+]
+MirrorOption = Annotated[
+    bool, typer.Option("--mirror", help="Restore photos mirrored, too, and take the mean: twice the time.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 VersionOption = Annotated[

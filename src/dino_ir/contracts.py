@@ -126,7 +126,7 @@ class View(NamedTuple):
     """What a restorer knows of the photos around the B pieces it works on, B / P pieces of each."""
 
     map: Tensor  # [P, C, h, w]: each photo, described once
-    box: Tensor  # [B, 4]: top, left, bottom, right of each piece, as fractions of its photo
+    box: Tensor  # [B, 4]: top, left, bottom, right of each piece, as fractions; mirrored, right < left
 
 
 class FeatureFusion(nn.Module):

@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dino_ir.errors import RecipeError
+from dino_ir.processes import gathered, number_of_processes, rows_of_this
 
 __all__ = ["Muon", "build_optimizers", "freeze_all_but"]
 
@@ -67,7 +69,7 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose every direction is made equally long; a kernel counts as a matrix of its rows.
 
     Where a few directions have nearly all of the gradient, as where tasks of very different errors share
-    the weights, the others learn as fast.
+    the weights, the others learn as fast. Processes that share a run share this work, too.
 
     Args:
         params: kernels [C, ...], taken as [C, the rest].
@@ -90,7 +92,7 @@ class Muon(torch.optim.Optimizer):
             learning = [p for p in group["params"] if p.grad is not None]
             for shape, alike in groupby(sorted(learning, key=_shape), key=_shape):
                 kernels = list(alike)
-                steps = _orthogonalised(torch.stack([self._momentum(p, group["momentum"]) for p in kernels]))
+                steps = _shared_out(torch.stack([self._momentum(p, group["momentum"]) for p in kernels]))
                 length = group["lr"] * STEP * max(shape) ** 0.5
                 for kernel, step in zip(kernels, steps):
                     kernel.mul_(1 - group["lr"] * group["weight_decay"])
@@ -106,10 +108,18 @@ class Muon(torch.optim.Optimizer):
         return kernel.grad.lerp(mean, momentum).reshape(_shape(kernel))
 
 
-def _orthogonalised(matrices: Tensor) -> Tensor:
-    """Matrices of the same directions whose lengths are all near 1, [N, R, C] as given.
+def _shared_out(matrices: Tensor) -> Tensor:
+    """`_orthogonalised`, float32, each process doing its share: all have the same matrices, [N, R, C]."""
+    missing = -len(matrices) % number_of_processes()  # zeros stay zeros
+    mine = rows_of_this(len(matrices) + missing)
+    part = F.pad(matrices, (0, 0, 0, 0, 0, missing))[mine.start : mine.stop]
+    return gathered(_orthogonalised(part))[: len(matrices)].float()
 
-    Five steps of a polynomial iteration in bfloat16: singular values of 0.005 to 1 times the Frobenius norm
+
+def _orthogonalised(matrices: Tensor) -> Tensor:
+    """Matrices of the same directions whose lengths are all near 1, [N, R, C] as given, in bfloat16.
+
+    Five steps of a polynomial iteration: singular values of 0.005 to 1 times the Frobenius norm
     end between 0.68 and 1.16, but for rounding.
     """
     turned = matrices.shape[-2] > matrices.shape[-1]
@@ -118,7 +128,7 @@ def _orthogonalised(matrices: Tensor) -> Tensor:
     for _ in range(5):
         square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return (x.mT if turned else x).float()
+    return x.mT if turned else x
 
 
 def _shape(kernel: Tensor) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from dino_ir.errors import TrainingError
 __all__ = [
     "all_have",
     "any_of_them",
+    "gathered",
     "is_first",
     "joined",
     "leave",
@@ -97,6 +98,15 @@ def mean_over_processes(values: Tensor) -> Tensor:
     summed = values.clone()
     distributed.all_reduce(summed)
     return summed / number_of_processes()
+
+
+def gathered(part: Tensor) -> Tensor:
+    """What all processes have, [N, ...] each, in their order: [count N, ...]."""
+    if number_of_processes() == 1:
+        return part
+    whole = part.new_empty(number_of_processes() * len(part), *part.shape[1:])
+    distributed.all_gather(list(whole.chunk(number_of_processes())), part.contiguous())
+    return whole
 
 
 def any_of_them(says_yes: bool, device: str) -> bool:

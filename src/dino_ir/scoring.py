@@ -22,6 +22,7 @@ from dino_ir.files.weights import digest, find_weights
 from dino_ir.folders import check_border
 from dino_ir.inference import find_device, load
 from dino_ir.ledger import Ledger
+from dino_ir.mirror import Mirrored
 from dino_ir.page import make_preview
 from dino_ir.workforce import one_thread, workers
 
@@ -31,7 +32,7 @@ ALL = "all"
 """Stands for every benchmark of the package."""
 
 _PACKAGES = ("dino-ir", "torch", "numpy", "pyvips")
-_UNSAID: Mapping[str, str] = MappingProxyType({"backend": "torch", "precision": "float32"})
+_UNSAID: Mapping[str, str] = MappingProxyType({"backend": "torch", "precision": "float32", "mirrored": "no"})
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Subject:
         restorer: instead, a restorer that needs no weights: a name or a table, as in `catalog.read_table`.
         device: as in `inference.find_device`.
         backend, exact: as in `backends.use_backend`; by default torch in float32.
+        mirror: whether photos are restored mirrored, too; only of weights.
     """
 
     weights: str | Path = "default"
@@ -50,6 +52,7 @@ class Subject:
     device: str = "auto"
     backend: str = "torch"
     exact: bool = True
+    mirror: bool = False
 
     @property
     def name(self) -> str:
@@ -63,9 +66,10 @@ class Subject:
             RecipeError, WeightsError, DinoIRError: it cannot be built, or the backend cannot run it.
         """
         if self.restorer is None:
-            return use_backend(load(self.weights, self.device), self.backend, self.exact)
-        restorer: Restorer = build("restorers", read_table(self.restorer))
-        return restorer.to(find_device(self.device)).eval()
+            restorer = use_backend(load(self.weights, self.device), self.backend, self.exact)
+            return Mirrored(restorer).eval() if self.mirror else restorer
+        classic: Restorer = build("restorers", read_table(self.restorer))
+        return classic.to(find_device(self.device)).eval()
 
     def settled(self, pixels: float) -> "Subject":
         """The same by a backend that is not "auto", so that all processes take one; for so many pixels.
@@ -86,9 +90,16 @@ class Subject:
 
     @property
     def program(self) -> dict[str, str]:
-        """What runs it, and in which numbers it computes."""
+        """What runs it, in which numbers it computes, and whether on mirror images, too."""
         precision = find_precision(self.backend, self.exact, find_device(self.device).type)
-        return {"backend": self.backend, "precision": precision}
+        return {"backend": self.backend, "precision": precision, "mirrored": "yes" if self.mirror else "no"}
+
+    @property
+    def run(self) -> str:
+        """The program in words; empty for torch in float32, each photo once."""
+        if self.program == _UNSAID:
+            return ""
+        return "{backend} in {precision}".format(**self.program) + (", mirrored, too" if self.mirror else "")
 
     @property
     def digest(self) -> str:
@@ -136,7 +147,7 @@ class Scores(NamedTuple):
     rows: dict[str, list[Row]]
     missing: dict[str, str]  # where the pictures of others are from, which are not here
     failed: dict[str, str]  # why others could not be scored
-    program: str = ""  # what ran the restorer, where it is not torch in float32
+    program: str = ""  # what ran the restorer, where it is not torch in float32 on each photo as it is
 
 
 def score_benchmarks(
@@ -170,15 +181,14 @@ def score_benchmarks(
     job = replace(job, subject=job.subject.settled(_pixels(job, here.values())))
     _restorer(job.subject)  # what is wrong with it is said before anything is scored
     files = {Path(name).stem: name for name in names}
-    run = "{backend} in {precision}".format(**job.subject.program) if job.subject.program != _UNSAID else ""
-    scores = Scores({}, {}, missing, {}, run)
+    scores = Scores({}, {}, missing, {}, job.subject.run)
     jobs = {name: replace(job, benchmark=files.get(name, name)) for name in here}
     if folder is not None and not is_anew:
         for name, benchmark in here.items():
             _ledger(jobs[name], benchmark, folder).refuse_others()
     with workers(processes) as pool:
         for name, benchmark in here.items():
-            title = ", ".join(filter(None, (f"{benchmark.title} ({name})", run)))
+            title = ", ".join(filter(None, (f"{benchmark.title} ({name})", scores.program)))
             shown = partial(show, title) if show else None
             try:
                 scores.rows[name] = score(jobs[name], pool, folder, is_anew, partial(saw, name), shown)

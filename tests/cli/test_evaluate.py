@@ -198,6 +198,7 @@ def test_scores_are_exact_unless_a_backend_is_named(call, folder, weights, monke
         (["two.toml", "--data", ".", "--weights", "absent"], "no weights 'absent'"),
         (["two.toml", "--restorer", "identity", "--weights", "absent"], "give one of them"),
         (["two.toml", "--exact"], "--exact goes with --backend: without it scores are exact already"),
+        (["two.toml", "--mirror", "--restorer", "wiener"], "--mirror goes with --weights"),
         (
             ["two.toml", "--metric", "fid"],
             "fid compares folders, not photos: write photos by `dino-ir restore`",

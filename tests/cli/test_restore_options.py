@@ -43,6 +43,20 @@ def test_the_most_pixels_are_those_of_the_library():
     assert option.default == MAX_PIXELS
 
 
+def test_photos_are_mirrored_too_where_asked_for_and_a_manifest_knows_it(call, folder, weights):
+    words = ("restore", "photos", "-o", "out", "--weights", weights, "--depth", 16, "--manifest", "m.jsonl")
+    call(*words)
+    plain = (folder / "out/a.png").read_bytes()
+
+    code, output = call(*words, "--resume", "--mirror")
+    again = call(*words, "--resume", "--mirror")
+
+    assert code == 0
+    assert output.splitlines()[-1] == "2 restored"
+    assert "2 of 2 photos are done already" in again[1]
+    assert (folder / "out/a.png").read_bytes() != plain
+
+
 def test_a_folder_with_files_that_cannot_be_read_is_code_1_and_names_each(call, folder, weights):
     (folder / "photos/c.cr2").write_bytes(b"II*\0")
 

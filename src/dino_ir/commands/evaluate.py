@@ -11,6 +11,7 @@ import typer
 from dino_ir.arguments import (
     DataOption,
     DeviceOption,
+    MirrorOption,
     OverwriteOption,
     RestorerOption,
     TileOption,
@@ -89,6 +90,7 @@ def evaluate(
     exact: Annotated[
         bool, typer.Option("--exact", help="With --backend: in float32 also where bfloat16 is fast.")
     ] = False,
+    mirror: MirrorOption = False,
     html: Annotated[
         Path | None,
         typer.Option(
@@ -109,9 +111,10 @@ def evaluate(
         from dino_ir.gallery import open_gallery
         from dino_ir.scoring import Job, Subject, score_benchmarks
 
-        _check_options(weights, restorer, backend, exact, more or ())
+        _check_options(weights, restorer, backend, exact, mirror, more or ())
         metrics = tuple(dict.fromkeys(("psnr", "ssim", *(more or ()))))
-        subject = Subject(weights or "default", restorer, device, backend or "torch", exact or not backend)
+        exact = exact or not backend
+        subject = Subject(weights or "default", restorer, device, backend or "torch", exact, mirror)
         job = Job(subject, "", data, protocol, metrics, tile, limit)
         with open_gallery(html, f"Scores of {subject.name}") if html else nullcontext() as show:
             with console.status("") as status:
@@ -130,12 +133,19 @@ def evaluate(
 
 
 def _check_options(
-    weights: str | None, restorer: str | None, backend: str | None, exact: bool, metrics: Sequence[str]
+    weights: str | None,
+    restorer: str | None,
+    backend: str | None,
+    exact: bool,
+    mirror: bool,
+    metrics: Sequence[str],
 ) -> None:
     if weights is not None and restorer is not None:
         raise RecipeError("--weights and --restorer are two restorers: give one of them")
     if exact and backend is None:
         raise RecipeError("--exact goes with --backend: without it scores are exact already, so leave it out")
+    if mirror and restorer is not None:
+        raise RecipeError("--mirror goes with --weights: leave it out, or score weights")
     if _FID in metrics:
         raise RecipeError(
             "fid compares folders, not photos: write photos by `dino-ir restore`, then"

@@ -16,6 +16,7 @@ from dino_ir.arguments import (
     ExactOption,
     FormatOption,
     MaxPixelsOption,
+    MirrorOption,
     OverwriteOption,
     QualityOption,
     ResultOption,
@@ -108,6 +109,7 @@ def restore(
     ] = None,
     backend: BackendOption = "auto",
     exact: ExactOption = False,
+    mirror: MirrorOption = False,
     unchecked: Annotated[
         bool,
         typer.Option(
@@ -126,6 +128,7 @@ def restore(
         from dino_ir.inference import load
         from dino_ir.looks import keep_apart, write_looks
         from dino_ir.manifest import Manifest
+        from dino_ir.mirror import Mirrored
         from dino_ir.photos import Options
         from dino_ir.places import plan, read_list
         from dino_ir.restoration import is_waiting, restore_files
@@ -139,6 +142,7 @@ def restore(
         if manifest is not None:
             settings = dict(tile=tile, strength=strength, quality=quality, depth=depth)
             settings |= dict(backend=backend, exact=exact, unchecked=unchecked)
+            settings |= dict(mirror=mirror) if mirror else {}  # which manifests of before do not have
             notes = Manifest(manifest, {"weights": digest(find_weights(weights)), **settings}, resume)
             jobs = notes.rest(asked)
             if len(jobs) < len(asked):
@@ -146,6 +150,7 @@ def restore(
         waiting = (job.photo for job in jobs if is_waiting(job, overwrite))
         pixels = count_pixels(waiting, max_pixels) if backend == "auto" else 0
         restorer = use_backend(load(weights, device), backend, exact, pixels)
+        restorer = Mirrored(restorer).eval() if mirror else restorer
         options = Options(tile, strength, memory, quality, depth, max_pixels, not unchecked)
         left = {job.result for job in jobs}
         done = [job for job in asked if job.result not in left]

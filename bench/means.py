@@ -1,37 +1,82 @@
 """Mean PSNR of several restorers on every benchmark that any of them was scored on.
 
 python bench/means.py results/identity results/dino_ir_tiny ...
+python bench/means.py --paired BEFORE NOW: two restorers, and the photo that lost most, or gained least
 
 Each folder is one that `dino-ir evaluate -o` wrote. A star: the restorer was told what only a benchmark
 knows.
 """
 
+import argparse
 import csv
-import sys
+import math
 from pathlib import Path
+from statistics import fmean
 
 
 def main() -> None:
-    """Print a Markdown table: a row for each benchmark, a column for each folder."""
-    folders = [Path(name) for name in sys.argv[1:]]
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--paired", nargs=2, type=Path, metavar=("BEFORE", "NOW"))
+    arguments = parser.parse_args()
+    if arguments.paired:
+        print_pairs(*arguments.paired)
+    else:
+        print_means(arguments.folders)
+
+
+def print_means(folders: list[Path]) -> None:
+    """A row for each benchmark, a column for each folder."""
     names = sorted({path.stem for folder in folders for path in folder.glob("*.csv")})
     print(f"| benchmark | photos | {' | '.join(folder.name for folder in folders)} |")
     print(f"|---|---:|{'---:|' * len(folders)}")
     for name in names:
-        cells = {folder.name: read(folder / f"{name}.csv") for folder in folders}
+        cells = {folder.name: describe(folder / f"{name}.csv") for folder in folders}
         numbers = {number for number, _text in cells.values() if number}
         photos = "/".join(str(number) for number in sorted(numbers))
         print(f"| {name} | {photos} | {' | '.join(text for _number, text in cells.values())} |")
 
 
-def read(path: Path) -> tuple[int, str]:
+def print_pairs(before: Path, now: Path) -> None:
+    """A row for each benchmark that both have, and the mean change of those whose photos are damaged."""
+    changes: list[float] = []
+    print("| benchmark | before | now | | worst photo |")
+    print("|---|---:|---:|---:|---:|")
+    for path in sorted(now.glob("*.csv")):
+        if not (before / path.name).exists():
+            continue
+        old, new = (
+            {row["image"]: float(row["psnr"]) for row in read(each / path.name)} for each in (before, now)
+        )
+        if old.keys() != new.keys():
+            raise SystemExit(f"{path.name}: the two folders have other photos")
+        gains = [new[image] - old[image] for image in new]
+        if all(math.isfinite(float(row["input_psnr"])) for row in read(path)):
+            changes.append(fmean(gains))
+        numbers = (
+            f"{fmean(old.values()):.2f} | {fmean(new.values()):.2f} | {fmean(gains):+.2f} | {min(gains):+.2f}"
+        )
+        print(f"| {path.stem} | {numbers} |")
+    better = sum(change > 0 for change in changes)
+    print(f"\nDamaged photos: {fmean(changes):+.2f} dB in the mean of {len(changes)}; better on {better}.")
+
+
+def describe(path: Path) -> tuple[int, str]:
     """How many photos a file has rows of, and their mean."""
-    if not path.exists():
+    rows = read(path)
+    if not rows:
         return 0, "–"
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    mean = sum(float(row["psnr"]) for row in rows) / len(rows)
+    mean = fmean(float(row["psnr"]) for row in rows)
     return len(rows), f"{mean:.2f}{'*' if rows[0].get('told') == 'True' else ''}"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a file; none where there is none."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ import pytest
 import pyvips
 import torch
 
-from dino_ir import scoring
+from dino_ir import scoring, subject
 from dino_ir.catalog import build
 from dino_ir.errors import DataError, DinoIRError, ImageError, RecipeError, WeightsError
 from dino_ir.files.images import Photo, read_rgb, write_photo
 from dino_ir.files.weights import write_weights
-from dino_ir.scoring import Job, Subject, score, score_benchmarks
+from dino_ir.scoring import Job, score, score_benchmarks
+from dino_ir.subject import Subject
 from dino_ir.workforce import workers
 
 BENCHMARK = """
@@ -320,7 +321,7 @@ def test_programs_score_alike_on_any_number_of_processes(job, cache, tmp_path, b
 
 def test_auto_is_chosen_once_by_the_pixels_there_are_and_rows_name_the_choice(job, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(scoring, "choose_backend", lambda _restorer, pixels: asked.append(pixels) or "torch")
+    monkeypatch.setattr(subject, "choose_backend", lambda _restorer, pixels: asked.append(pixels) or "torch")
 
     score_benchmarks([job.benchmark], replace(by(job, "auto", exact=True), limit=3), 1, tmp_path / "out")
 
@@ -336,22 +337,6 @@ def test_what_has_no_weights_is_run_by_torch_in_float32(job, tmp_path, backend):
 
     assert found.program == ""
     assert '"backend": "torch", "precision": "float32"' in (tmp_path / "out/four.jsonl").read_text()
-
-
-# --- restorers --------------------------------------------------------------------------------
-
-
-def test_a_restorers_digest_is_of_its_table_and_of_the_files_it_names(tmp_path):
-    file = tmp_path / "net.pth"
-    file.write_bytes(b"1")
-    subject = Subject(restorer=f'{{name="spandrel", weights="{file}"}}')
-    first = subject.digest
-
-    file.write_bytes(b"2")
-
-    digests = {first, subject.digest, Subject(restorer="identity").digest, Subject(restorer="wiener").digest}
-    assert len(digests) == 4
-    assert Subject(restorer="identity").digest == Subject(restorer='{name="identity"}').digest
 
 
 # --- several ----------------------------------------------------------------------------------

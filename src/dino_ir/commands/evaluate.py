@@ -109,7 +109,8 @@ def evaluate(
     """
     with plain_errors():
         from dino_ir.gallery import open_gallery
-        from dino_ir.scoring import Job, Subject, score_benchmarks
+        from dino_ir.scoring import Job, score_benchmarks
+        from dino_ir.subject import Subject
 
         _check_options(weights, restorer, backend, exact, mirror, more or ())
         metrics = tuple(dict.fromkeys(("psnr", "ssim", *(more or ()))))

@@ -1,7 +1,7 @@
 """Mean PSNR of several restorers on every benchmark that any of them was scored on.
 
 python bench/means.py results/identity results/dino_ir_tiny ...
-python bench/means.py --paired BEFORE NOW: two restorers, and the photo that lost most, or gained least
+python bench/means.py BEFORE NOW --paired: two restorers, and the photo that lost most, or gained least
 
 Each folder is one that `dino-ir evaluate -o` wrote. A star: the restorer was told what only a benchmark
 knows.
@@ -10,6 +10,7 @@ knows.
 import argparse
 import csv
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -17,13 +18,15 @@ from statistics import fmean
 def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("folders", nargs="*", type=Path)
-    parser.add_argument("--paired", nargs=2, type=Path, metavar=("BEFORE", "NOW"))
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--paired", action="store_true")
     arguments = parser.parse_args()
-    if arguments.paired:
-        print_pairs(*arguments.paired)
-    else:
+    if not arguments.paired:
         print_means(arguments.folders)
+    elif len(arguments.folders) == 2:
+        print_pairs(*arguments.folders)
+    else:
+        parser.error("--paired takes two folders: before, and now")
 
 
 def print_means(folders: list[Path]) -> None:
@@ -41,25 +44,31 @@ def print_means(folders: list[Path]) -> None:
 def print_pairs(before: Path, now: Path) -> None:
     """A row for each benchmark that both have, and the mean change of those whose photos are damaged."""
     changes: list[float] = []
-    print("| benchmark | before | now | | worst photo |")
+    print("| benchmark | before | now | change | worst photo |")
     print("|---|---:|---:|---:|---:|")
     for path in sorted(now.glob("*.csv")):
-        if not (before / path.name).exists():
+        old, new = read(before / path.name), read(path)
+        if not old:
             continue
-        old, new = (
-            {row["image"]: float(row["psnr"]) for row in read(each / path.name)} for each in (before, now)
-        )
-        if old.keys() != new.keys():
-            raise SystemExit(f"{path.name}: the two folders have other photos")
-        gains = [new[image] - old[image] for image in new]
-        if all(math.isfinite(float(row["input_psnr"])) for row in read(path)):
+        if [identity(row) for row in old] != [identity(row) for row in new]:
+            raise SystemExit(f"{path.name}: the two folders have other photos, or another protocol")
+        gains = [float(row["psnr"]) - float(other["psnr"]) for row, other in zip(new, old)]
+        if all(math.isfinite(float(row["input_psnr"])) for row in new):
             changes.append(fmean(gains))
-        numbers = (
-            f"{fmean(old.values()):.2f} | {fmean(new.values()):.2f} | {fmean(gains):+.2f} | {min(gains):+.2f}"
+        means = (fmean(float(row["psnr"]) for row in rows) for rows in (old, new))
+        cells = [*(f"{mean:.2f}" for mean in means), f"{fmean(gains):+.2f}", f"{min(gains):+.2f}"]
+        print(f"| {path.stem} | {' | '.join(cells)} |")
+    if changes:
+        better = sum(change > 0 for change in changes)
+        print(
+            f"\nDamaged photos: {fmean(changes):+.2f} dB in the mean of {len(changes)} benchmarks;", end=" "
         )
-        print(f"| {path.stem} | {numbers} |")
-    better = sum(change > 0 for change in changes)
-    print(f"\nDamaged photos: {fmean(changes):+.2f} dB in the mean of {len(changes)}; better on {better}.")
+        print(f"{better} are better.")
+
+
+def identity(row: Mapping[str, str]) -> tuple[str, ...]:
+    """What two rows must share to be compared."""
+    return tuple(row[key] for key in ("image", "picture", "benchmark_digest", "protocol"))
 
 
 def describe(path: Path) -> tuple[int, str]:

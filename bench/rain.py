@@ -1,4 +1,4 @@
-"""Genuine rain beside ours: how bright it is, how it is spread, and how fast it changes across and along.
+"""Genuine rain beside ours: how bright it is, how it is spread, how its streaks lean, and how wide they are.
 
 python bench/rain.py --data DIR
 """
@@ -23,7 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     pairs = PairedFolder(parser.parse_args().data / "test/rain100h")
-    columns = ["mean", "spread", *(f"{quantile:.0%} below" for quantile in QUANTILES), "across", "along"]
+    columns = [
+        "mean",
+        "spread",
+        *(f"{quantile:.0%} below" for quantile in QUANTILES),
+        "lean",
+        "alike",
+        "width",
+    ]
     print("| rain |", " | ".join([*columns, "PSNR"]), "|")
     print("| --- |", " | ".join(["---:"] * (len(columns) + 1)), "|")
     found: dict[str, list[Tensor]] = {name: [] for name in ("Rain100H", *STRENGTHS)}
@@ -43,10 +50,25 @@ def main() -> None:
 def describe(rain: Tensor) -> Tensor:
     """Numbers of what was added to a photo, [3, H, W]: those of the table's columns, in their order."""
     grey = rain.mean(0)
-    across, along = (grey.diff(dim=dim).abs().mean() for dim in (1, 0))
     psnr = -10 * rain.square().mean().log10()
     quantiles = grey.flatten().quantile(torch.tensor(QUANTILES))
-    return torch.stack([grey.mean(), grey.std(), *quantiles, across, along, psnr])
+    return torch.stack([grey.mean(), grey.std(), *quantiles, *shape(grey), psnr])
+
+
+def shape(streaks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the mean structure tensor says of streaks, [H, W].
+
+    Returns:
+        How far they lean from the vertical, in degrees to either side; how alike their directions are, from 0
+        to 1; and the standard deviation across a streak, in pixels, if it had a Gaussian's profile: such a
+        profile of width w has 2 w^2 times the square of its slope as its own square, in the mean.
+    """
+    across, down = streaks.diff(dim=1)[:-1], streaks.diff(dim=0)[:, :-1]
+    xx, yy, xy = across.square().mean(), down.square().mean(), (across * down).mean()
+    difference = torch.hypot(xx - yy, 2 * xy)
+    lean = torch.atan2(2 * xy, xx - yy).abs().rad2deg() / 2
+    steepest = (xx + yy + difference) / 2
+    return lean, difference / (xx + yy), streaks.std() / (2 * steepest).sqrt()
 
 
 if __name__ == "__main__":

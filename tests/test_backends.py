@@ -9,6 +9,7 @@ from dino_ir.catalog import build
 from dino_ir.errors import DinoIRError, WeightsError
 from dino_ir.files.images import Photo, write_photo
 from dino_ir.inference import restore
+from dino_ir.mirror import Mirrored
 from dino_ir.restorers.identity import Identity
 
 PROGRAMS = {"onnx": "onnxruntime", "openvino": "openvino"}
@@ -63,6 +64,8 @@ def test_ten_sizes_in_tiles_are_restored_alike(restorer, cache, backend, monkeyp
             )
     batch = torch.rand(2, 3, 20, 30)
     torch.testing.assert_close(restore(fast, batch), restore(restorer, batch), rtol=0, atol=1e-5)
+    mirrored = restore(Mirrored(fast), photo, 48), restore(Mirrored(restorer), photo, 48)
+    torch.testing.assert_close(*mirrored, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("backend", PROGRAMS)
@@ -77,9 +80,10 @@ def test_experts_are_mixed_for_each_photo(cache, backend, monkeypatch):
     photos = torch.rand(2, 3, 60, 90) * torch.tensor([1.0, 0.2]).view(-1, 1, 1, 1)
 
     for tile in ("off", 48):
-        torch.testing.assert_close(
-            restore(fast, photos, tile), restore(experts, photos, tile), rtol=0, atol=1e-5
-        )
+        for ours, theirs in ((fast, experts), (Mirrored(fast), Mirrored(experts))):
+            torch.testing.assert_close(
+                restore(ours, photos, tile), restore(theirs, photos, tile), rtol=0, atol=1e-5
+            )
 
 
 def test_a_size_that_comes_often_gives_the_same(restorer, cache):

@@ -31,3 +31,18 @@ def test_a_level_keeps_its_shape_and_starts_unguided(name):
     for place, (channels, _, _) in enumerate(PLACES):
         features = torch.rand(2, channels, 6, 8)
         torch.testing.assert_close(fuse(place, features, VIEW), features, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", LEVEL_FUSIONS)
+def test_a_box_from_right_to_left_guides_mirrored_features(name):
+    torch.manual_seed(0)
+    fuse = find("fusion", name)(channels=6, places=PLACES)
+    for parameter in fuse.parameters():  # gains begin at 0
+        torch.nn.init.normal_(parameter)
+    box = torch.tensor([[0.1, 0.2, 0.7, 0.9], [0.0, 0.0, 1.0, 0.5]])
+
+    for place, (channels, _, _) in enumerate(PLACES):
+        features = torch.rand(2, channels, 6, 8)
+        guided = fuse(place, features, View(VIEW.map, box))
+        mirrored = fuse(place, features.flip(-1), View(VIEW.map, box[:, [0, 3, 2, 1]]))
+        torch.testing.assert_close(mirrored, guided.flip(-1))

@@ -252,7 +252,8 @@ def test_by_default_it_is_torch_in_float32_and_older_rows_were_too(job, calls, t
     score(job, folder=tmp_path / "out")
     path = tmp_path / "out/four.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert {(line.pop("backend"), line.pop("precision")) for line in lines} == {("torch", "float32")}
+    said = {(line.pop("backend"), line.pop("precision"), line.pop("mirrored")) for line in lines}
+    assert said == {("torch", "float32", "no")}
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     calls.clear()
 
@@ -277,18 +278,20 @@ def test_rows_of_another_program_or_precision_are_not_taken_for_ones_own(job, ca
     assert {(line["backend"], line["precision"]) for line in lines} == {("torch", "bfloat16")}
 
 
-def test_rows_of_mirrored_photos_are_not_taken_for_those_of_photos_as_they_are(job, calls, tmp_path):
+def test_rows_of_mirrored_photos_and_of_photos_as_they_are_do_not_share_a_folder(job, tmp_path):
     mirrored = replace(job, subject=replace(job.subject, mirror=True))
     plain = score(job, folder=tmp_path / "out")
-    calls.clear()
 
-    found = score_benchmarks([job.benchmark], mirrored, 1, tmp_path / "out")
-    score(mirrored, folder=tmp_path / "out")
+    with pytest.raises(DataError, match="has rows of photos as they are: give another folder"):
+        score(mirrored, folder=tmp_path / "out")
+    found = score_benchmarks([job.benchmark], mirrored, 1, tmp_path / "other")
+    with pytest.raises(DataError, match="has rows of photos mirrored, too: give another folder"):
+        score(job, folder=tmp_path / "other")
 
-    assert calls == [0, 1, 2, 3]
     assert scores(found.rows["four"]) != scores(plain)
-    assert found.program == "torch in float32, mirrored, too"
-    assert (tmp_path / "out/four.csv").read_text().count(",torch,float32,yes,") == 4
+    assert found.program == "torch in float32, each photo mirrored, too"
+    lines = [json.loads(line) for line in (tmp_path / "other/four.jsonl").read_text().splitlines()]
+    assert {line["mirrored"] for line in lines} == {"yes"}
 
 
 @pytest.fixture

@@ -185,7 +185,8 @@ ExactOption = Annotated[
     bool, typer.Option("--exact", help="Compute in float32 also where bfloat16 is fast: slower.")
 ]
 MirrorOption = Annotated[
-    bool, typer.Option("--mirror", help="Restore photos mirrored, too, and take the mean: twice the time.")
+    bool,
+    typer.Option("--mirror", help="Restore photos mirrored, too: better by a little, twice the time."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 VersionOption = Annotated[

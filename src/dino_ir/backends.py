@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dino_ir.contracts import Restorer, View
+from dino_ir.contracts import Restorer, View, Wrapped
 from dino_ir.errors import DinoIRError, WeightsError
 from dino_ir.export import no_pools, piece_graph, write_graph
 from dino_ir.formats.decoding import size_of
@@ -74,12 +74,12 @@ def use_backend(
     device = next((weight.device.type for weight in restorer.parameters()), "cpu")
     half = find_precision(backend, exact, device) == "bfloat16"
     if backend == "torch":
-        return _InBfloat16(restorer).eval() if half else restorer
+        return _InBfloat16(restorer) if half else restorer
     if device != "cpu":
         raise DinoIRError(f"the backend {backend} runs on the CPU: give --device cpu, or --backend torch")
     start = _OpenVINO if backend == "openvino" else _start_onnx
     with _installed(backend):
-        return _Exported(restorer, start(partial(_graph_of, restorer), half)).eval()
+        return _Exported(restorer, start(partial(_graph_of, restorer), half))
 
 
 def choose_backend(restorer: Restorer, pixels: float) -> str:
@@ -136,27 +136,19 @@ def computes_fast_in_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-class _InBfloat16(Restorer):
+class _InBfloat16(Wrapped):
     """Convolutions and products in bfloat16, sums and the image itself in float32."""
-
-    def __init__(self, restorer: Restorer) -> None:
-        super().__init__()
-        self.restorer, self.multiple_of, self.tile_side = restorer, restorer.multiple_of, restorer.tile_side
-
-    def look(self, photo: Tensor) -> Tensor | None:
-        return self.restorer.look(photo)
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=not wants_full_precision()):
             return self.restorer(degraded, view).float()
 
 
-class _Exported(Restorer):
+class _Exported(Wrapped):
     """Pieces go through the graph one by one; photos are looked at, and their pools measured, in torch."""
 
     def __init__(self, restorer: Restorer, run: Run) -> None:
-        super().__init__()
-        self.restorer, self.multiple_of, self.tile_side = restorer, restorer.multiple_of, restorer.tile_side
+        super().__init__(restorer)
         self.run = run
         self.no_pools = no_pools(restorer)
 
@@ -164,9 +156,6 @@ class _Exported(Restorer):
         # OpenVINO takes another graph once one size has come often, and the two differ by rounding.
         if isinstance(self.run, _OpenVINO):
             self.run.forget()
-
-    def look(self, photo: Tensor) -> Tensor | None:
-        return self.restorer.look(photo)
 
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         if wants_full_precision() or is_measuring_pools():

@@ -126,7 +126,7 @@ class View(NamedTuple):
     """What a restorer knows of the photos around the B pieces it works on, B / P pieces of each."""
 
     map: Tensor  # [P, C, h, w]: each photo, described once
-    box: Tensor  # [B, 4]: top, left, bottom, right of each piece, as fractions; mirrored, right < left
+    box: Tensor  # [B, 4]: top, left, bottom, right in its photo, as fractions; right < left: mirrored
 
 
 class FeatureFusion(nn.Module):
@@ -262,7 +262,7 @@ class Restorer(Learner):
 
     multiple_of: int  # both sides of the input must divide by this
     tile_side: int = Network.tile_side  # of the tiles that large photos are cut into
-    works_in_tiles: ClassVar[bool] = True  # False: it must have the whole photo at once
+    works_in_tiles: bool = True  # False: it must have the whole photo at once
 
     def told(self, truth: Truth) -> "Restorer":
         """What restores the one image that the truth is about; itself, if the truth is of no use to it.
@@ -275,6 +275,11 @@ class Restorer(Learner):
         """Let the next photo be restored the same whatever came before: most remember nothing."""
         return
 
+    @property
+    def looks(self) -> bool:
+        """Whether it would look at photos at all: those that need not, are not read for it."""
+        return type(self).look is not Restorer.look
+
     def look(self, photo: Tensor) -> Tensor | None:
         """Describe whole photos [B, 3, H, W] once, for `View.map`; None if pieces need no context."""
         return None
@@ -282,3 +287,23 @@ class Restorer(Learner):
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         """Restore [B, 3, H, W]; without a view, the image is the whole photo."""
         raise NotImplementedError
+
+
+class Wrapped(Restorer):
+    """Another restorer, run in another way: what the way does not change is that restorer's."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer, self.multiple_of, self.tile_side = restorer, restorer.multiple_of, restorer.tile_side
+        self.works_in_tiles = restorer.works_in_tiles
+        self.train(restorer.training)
+
+    def forget(self) -> None:
+        self.restorer.forget()
+
+    @property
+    def looks(self) -> bool:
+        return self.restorer.looks
+
+    def look(self, photo: Tensor) -> Tensor | None:
+        return self.restorer.look(photo)

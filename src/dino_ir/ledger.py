@@ -36,13 +36,19 @@ class Ledger:
         self.identity, self.about = dict(identity), dict(about or {})
 
     def refuse_others(self) -> None:
-        """Refuse to go on with rows of another restorer, which would be lost.
+        """Refuse to go on with rows of another restorer, or mirrored otherwise, which would be lost.
 
         Raises:
             DataError: there are some.
         """
-        ours = self.identity["restorer_digest"]
+        ours, mirrored = self.identity["restorer_digest"], self.identity.get("mirrored", "no")
         for line in self._lines():
+            if line.get("mirrored", "no") != mirrored:
+                others = "as they are" if mirrored == "yes" else "mirrored, too"
+                raise DataError(
+                    f"{self.path} has rows of photos {others}: give another folder,"
+                    " or replace them by --overwrite"
+                )
             if line.get("restorer_digest", ours) != ours:
                 other = line.get("restorer", "not named")
                 raise DataError(

@@ -69,7 +69,8 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose every direction is made equally long; a kernel counts as a matrix of its rows.
 
     Where a few directions have nearly all of the gradient, as where tasks of very different errors share
-    the weights, the others learn as fast. Processes that share a run share this work, too.
+    the weights, the others learn as fast. Processes that share a run share this work, too: the kernels of
+    each shape are divided among them. So all must step, with the same gradients.
 
     Args:
         params: kernels [C, ...], taken as [C, the rest].
@@ -110,6 +111,8 @@ class Muon(torch.optim.Optimizer):
 
 def _shared_out(matrices: Tensor) -> Tensor:
     """`_orthogonalised`, float32, each process doing its share: all have the same matrices, [N, R, C]."""
+    if number_of_processes() == 1:
+        return _orthogonalised(matrices).float()
     missing = -len(matrices) % number_of_processes()  # zeros stay zeros
     mine = rows_of_this(len(matrices) + missing)
     part = F.pad(matrices, (0, 0, 0, 0, 0, missing))[mine.start : mine.stop]

@@ -101,7 +101,7 @@ def mean_over_processes(values: Tensor) -> Tensor:
 
 
 def gathered(part: Tensor) -> Tensor:
-    """What all processes have, [N, ...] each, in their order: [count N, ...]."""
+    """What all processes have, [N, ...] each, in their order: [processes x N, ...]; all must ask."""
     if number_of_processes() == 1:
         return part
     whole = part.new_empty(number_of_processes() * len(part), *part.shape[1:])

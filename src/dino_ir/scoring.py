@@ -82,7 +82,7 @@ def score_benchmarks(
         job: what is the same for each; the backend "auto" is chosen by the pixels of all of them.
         processes: that share the work.
         folder, is_anew, saw, show: as in `score`; `saw` is also told the benchmark's name, and `show` its
-            title and its name, with the program where that is not torch in float32.
+            title and its name, with `Scores.program`.
 
     Raises:
         DinoIRError: "all" beside others; or as `score`, but of all, one that cannot be scored is noted.
@@ -97,7 +97,7 @@ def score_benchmarks(
     job = replace(job, subject=job.subject.settled(_pixels(job, here.values())))
     _restorer(job.subject)  # what is wrong with it is said before anything is scored
     files = {Path(name).stem: name for name in names}
-    scores = Scores({}, {}, missing, {}, job.subject.run)
+    scores = Scores({}, {}, missing, {}, job.subject.program_in_words)
     jobs = {name: replace(job, benchmark=files.get(name, name)) for name in here}
     if folder is not None and not is_anew:
         for name, benchmark in here.items():
@@ -134,7 +134,7 @@ def score(
         pool: from `workforce.workers`.
         folder: where rows are written as they come, and from where those of an earlier run are taken if the
             digests of restorer, benchmark and picture are still the same, and tile, device, backend and
-            precision. With a limit, the files' names say so.
+            precision, and mirroring. With a limit, the files' names say so.
         is_anew: those of an earlier run do not count, and those of another restorer are replaced.
         saw: is told how many photos are done, and how many there are, after each.
         show: is given each row with the photo's pictures. Those whose rows are of an earlier run are restored

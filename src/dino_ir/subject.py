@@ -30,7 +30,7 @@ class Subject:
         restorer: instead, a restorer that needs no weights: a name or a table, as in `catalog.read_table`.
         device: as in `inference.find_device`.
         backend, exact: as in `backends.use_backend`; by default torch in float32.
-        mirror: whether photos are restored mirrored, too; only of weights.
+        mirror: whether photos are restored mirrored, too (`mirror.Mirrored`).
     """
 
     weights: str | Path = "default"
@@ -53,7 +53,7 @@ class Subject:
         """
         if self.restorer is None:
             restorer = use_backend(load(self.weights, self.device), self.backend, self.exact)
-            return Mirrored(restorer).eval() if self.mirror else restorer
+            return Mirrored(restorer) if self.mirror else restorer
         classic: Restorer = build("restorers", read_table(self.restorer))
         return classic.to(find_device(self.device)).eval()
 
@@ -61,9 +61,12 @@ class Subject:
         """The same by a backend that is not "auto", so that all processes take one; for so many pixels.
 
         Raises:
-            WeightsError, DinoIRError: it cannot be built, or the backend runs only files of weights.
+            WeightsError, DinoIRError: it cannot be built, or has no weights, which backends and mirror images
+                are for.
         """
         if self.restorer is not None:
+            if self.mirror:
+                raise DinoIRError(f"mirror images are for weight files: score {self.restorer} without them")
             if self.backend not in ("auto", "torch"):
                 raise DinoIRError(
                     f"the backend {self.backend} runs networks of weight files: "
@@ -81,11 +84,12 @@ class Subject:
         return {"backend": self.backend, "precision": precision, "mirrored": "yes" if self.mirror else "no"}
 
     @property
-    def run(self) -> str:
-        """The program in words; empty for torch in float32, each photo once."""
+    def program_in_words(self) -> str:
+        """Empty for torch in float32, each photo as it is."""
         if self.program == UNSAID:
             return ""
-        return "{backend} in {precision}".format(**self.program) + (", mirrored, too" if self.mirror else "")
+        words = "{backend} in {precision}".format(**self.program)
+        return words + (", each photo mirrored, too" if self.mirror else "")
 
     @property
     def digest(self) -> str:

@@ -175,9 +175,11 @@ def test_scores_are_exact_unless_a_backend_is_named(call, folder, weights, monke
         return re.search(r"Run by (.*)\.", output), (folder / "scores/two.csv").read_text()
 
     plain, near, exact = score(), score("--backend", "auto"), score("--backend", "torch", "--exact")
+    mirrored = score("--mirror")
 
     assert plain[0] is exact[0] is None
     assert near[0][1] == "torch in bfloat16"
+    assert mirrored[0][1] == "torch in float32, each photo mirrored, too"
     assert [",torch,float32," in table for _run, table in (plain, near, exact)] == [True, False, True]
     assert near[1].count(",torch,bfloat16,") == 2
 
@@ -198,7 +200,10 @@ def test_scores_are_exact_unless_a_backend_is_named(call, folder, weights, monke
         (["two.toml", "--data", ".", "--weights", "absent"], "no weights 'absent'"),
         (["two.toml", "--restorer", "identity", "--weights", "absent"], "give one of them"),
         (["two.toml", "--exact"], "--exact goes with --backend: without it scores are exact already"),
-        (["two.toml", "--mirror", "--restorer", "wiener"], "--mirror goes with --weights"),
+        (
+            ["two.toml", "--data", ".", "--restorer", "wiener", "--mirror"],
+            "mirror images are for weight files: score wiener without them",
+        ),
         (
             ["two.toml", "--metric", "fid"],
             "fid compares folders, not photos: write photos by `dino-ir restore`",

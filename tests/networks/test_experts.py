@@ -105,7 +105,7 @@ def test_photos_of_a_batch_have_weights_of_their_own_in_all_their_tiles(monkeypa
 
     tiled = restore(restorer.eval(), batch, tile=320)
 
-    assert restorer.network._kept is not None
+    assert restorer.network._kept
     alone = torch.cat([restore(restorer, photo[None], tile=320) for photo in batch])
     torch.testing.assert_close(tiled, alone, rtol=0, atol=1e-5)
 
@@ -124,7 +124,7 @@ def test_pieces_with_maps_of_their_own_share_the_weights_of_their_photo(monkeypa
 
     tiled = restore(restorer, batch, tile=320)
 
-    assert restorer.network._kept is not None
+    assert restorer.network._kept
     alone = torch.cat([restore(restorer, photo[None], tile=320) for photo in batch])
     torch.testing.assert_close(tiled, alone, rtol=0, atol=1e-5)
 
@@ -236,8 +236,8 @@ def test_what_is_kept_of_a_photo_is_dropped_when_others_come(experts):
         experts(pieces)
     with torch.no_grad(), pools.sharing():
         experts(pieces)
-    assert experts._kept is not None
+    assert experts._kept
 
     experts.each((pieces[:1], guide) for guide in [lambda place, features: features] * 2)
 
-    assert experts._kept is None
+    assert not experts._kept

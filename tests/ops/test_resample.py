@@ -44,6 +44,14 @@ def test_a_box_on_cell_borders_is_a_slice():
     torch.testing.assert_close(sampled, maps[..., 2:6, 3:9], rtol=1e-5, atol=1e-5)
 
 
+def test_a_box_from_right_to_left_is_mirrored():
+    maps, box = torch.rand(1, 5, 8, 12), torch.tensor([[0.1, 0.2, 0.7, 0.9]])
+
+    mirrored = sample_box(maps, box[:, [0, 3, 2, 1]], (7, 9))
+
+    torch.testing.assert_close(mirrored, sample_box(maps, box, (7, 9)).flip(-1))
+
+
 def test_each_map_has_its_own_box():
     maps = torch.rand(2, 5, 8, 12)
     boxes = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.5, 0.25, 1.0, 0.75]])

@@ -112,10 +112,10 @@ def evaluate(
         from dino_ir.scoring import Job, score_benchmarks
         from dino_ir.subject import Subject
 
-        _check_options(weights, restorer, backend, exact, mirror, more or ())
+        _check_options(weights, restorer, backend, exact, more or ())
         metrics = tuple(dict.fromkeys(("psnr", "ssim", *(more or ()))))
-        exact = exact or not backend
-        subject = Subject(weights or "default", restorer, device, backend or "torch", exact, mirror)
+        program = {"backend": backend or "torch", "exact": exact or not backend, "mirror": mirror}
+        subject = Subject(weights or "default", restorer, device, **program)
         job = Job(subject, "", data, protocol, metrics, tile, limit)
         with open_gallery(html, f"Scores of {subject.name}") if html else nullcontext() as show:
             with console.status("") as status:
@@ -138,15 +138,12 @@ def _check_options(
     restorer: str | None,
     backend: str | None,
     exact: bool,
-    mirror: bool,
     metrics: Sequence[str],
 ) -> None:
     if weights is not None and restorer is not None:
         raise RecipeError("--weights and --restorer are two restorers: give one of them")
     if exact and backend is None:
         raise RecipeError("--exact goes with --backend: without it scores are exact already, so leave it out")
-    if mirror and restorer is not None:
-        raise RecipeError("--mirror goes with --weights: leave it out, or score weights")
     if _FID in metrics:
         raise RecipeError(
             "fid compares folders, not photos: write photos by `dino-ir restore`, then"

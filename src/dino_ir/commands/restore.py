@@ -142,7 +142,7 @@ def restore(
         if manifest is not None:
             settings = dict(tile=tile, strength=strength, quality=quality, depth=depth)
             settings |= dict(backend=backend, exact=exact, unchecked=unchecked)
-            settings |= dict(mirror=mirror) if mirror else {}  # which manifests of before do not have
+            settings |= dict(mirror=True) if mirror else {}  # unsaid, so that manifests of before still fit
             notes = Manifest(manifest, {"weights": digest(find_weights(weights)), **settings}, resume)
             jobs = notes.rest(asked)
             if len(jobs) < len(asked):
@@ -150,7 +150,7 @@ def restore(
         waiting = (job.photo for job in jobs if is_waiting(job, overwrite))
         pixels = count_pixels(waiting, max_pixels) if backend == "auto" else 0
         restorer = use_backend(load(weights, device), backend, exact, pixels)
-        restorer = Mirrored(restorer).eval() if mirror else restorer
+        restorer = Mirrored(restorer) if mirror else restorer
         options = Options(tile, strength, memory, quality, depth, max_pixels, not unchecked)
         left = {job.result for job in jobs}
         done = [job for job in asked if job.result not in left]

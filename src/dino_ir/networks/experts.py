@@ -73,7 +73,7 @@ class Experts(Network):
         self._marks = 1 + sum(
             isinstance(part, Pooled) and name.startswith(starts) for name, part in first.named_modules()
         )
-        self._kept: tuple[Tensor, dict[str, Tensor]] | None = None
+        self._kept: list[tuple[Tensor, dict[str, Tensor]]] = []
 
     def forward(self, degraded: Tensor, guide: Guide = no_guide) -> Tensor:
         return functional_call(self.experts[0], self._weights(degraded), (degraded, guide))
@@ -93,7 +93,7 @@ class Experts(Network):
         with exactly(seen.device):
             shares = torch.stack([self.gate(part) for part in parts])
             mixed = self._mixed(shares)
-        self._shares, self._kept = shares[-1].detach(), None
+        self._shares, self._kept = shares[-1].detach(), []
         return [
             functional_call(self.experts[0], weights, (pieces, guide))
             for weights, (pieces, guide) in zip(mixed, photos)
@@ -112,8 +112,8 @@ class Experts(Network):
         return cast(Network, self.experts[0]).blocks()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is kept of one photo stays here: pickled, each of the weights would write all of them."""
-        return {**self.__dict__, "_kept": None, "_shares": None}
+        """What is kept of photos stays here: pickled, each of the weights would write all of them."""
+        return {**self.__dict__, "_kept": [], "_shares": None}
 
     def readings(self) -> dict[str, float]:
         """The share of each expert in the last photo."""
@@ -121,17 +121,20 @@ class Experts(Network):
         return {f"share_{index}": share for index, share in enumerate(shares)}
 
     def _weights(self, degraded: Tensor) -> dict[str, Tensor]:
-        """The mixed weights: the very same for all tiles that share what the gate sees."""
+        """The mixed weights: the very same for all tiles of a photo that share what the gate sees."""
         shared = take_shared(self._marks)
         seen = self._see(degraded) if shared is None else shared[-1]
-        kept = self._kept
-        if kept is not None and kept[0] is seen:
-            return kept[1]
+        for before, weights in self._kept:
+            if before is seen:
+                return weights
         with exactly(degraded.device):
             shares = self.gate(seen)
             [weights] = self._mixed(shares[None])
         self._shares = shares.detach()
-        self._kept = None if shared is None else (seen, weights)
+        now = shared_pools() or ()  # of all photos that tiles are restored of; others will not come again
+        self._kept = [each for each in self._kept if any(each[0] is value for value in now)]
+        if shared is not None:
+            self._kept.append((seen, weights))
         return weights
 
     def _see(self, degraded: Tensor) -> Tensor:

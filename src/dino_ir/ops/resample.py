@@ -42,7 +42,7 @@ def sample_box(maps: Tensor, box: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         maps: [B, C, h, w].
-        box: [B, 4]: top, left, bottom, right as fractions of the map.
+        box: [B, 4]: top, left, bottom, right as fractions of the map; with right < left, mirrored.
         size: height and width to reach.
 
     Returns:

@@ -51,7 +51,7 @@ class Spandrel(Restorer):
             raise WeightsError(
                 f"{weights} is {known.architecture.name}, which does not restore photos at their size"
             )
-        self.works_in_tiles = known.tiling == spandrel.ModelTiling.SUPPORTED  # pyright: ignore[reportAttributeAccessIssue]
+        self.works_in_tiles = known.tiling == spandrel.ModelTiling.SUPPORTED
         self.network: torch.nn.Module = known.model
         self._known: Any = known
 

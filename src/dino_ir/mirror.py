@@ -12,9 +12,9 @@ class Mirrored(Wrapped):
     """Restores each piece as it is and mirrored, and takes the mean: twice the time and memory.
 
     What a network gets wrong in one it often gets right in the other, so the mean is a little nearer to the
-    truth. Left becomes right; nothing is turned upside down: rain, as we make it, falls, and haze lies on the horizon. The
-    photo is looked at once, and its mirror image is read off the same map. A classic is not told the truth of
-    an image then, for it is not that of the mirror image.
+    truth. Left becomes right; nothing is turned upside down: rain, as we make it, falls, and haze lies on the
+    horizon. The photo is looked at once, and its mirror image is read off the same map. A classic is not told
+    the truth of an image then, for it is not that of the mirror image.
 
     Shape:
         [B, 3, H, W] -> [B, 3, H, W]

@@ -29,6 +29,13 @@ def test_versions_and_devices_are_told(shelf):
     assert findings["threads"] == "1"
 
 
+def test_the_packages_weights_are_whole_and_take_at_most_25_megabytes():
+    files = list(weight_files._FOLDER.glob("*.safetensors"))
+
+    assert verify_weights([path.stem for path in files]).is_well
+    assert 0 < sum(path.stat().st_size for path in files) <= 25_000_000
+
+
 def test_whole_weights_are_well(shelf):
     diagnosis = diagnose()
 

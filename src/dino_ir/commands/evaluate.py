@@ -114,8 +114,14 @@ def evaluate(
 
         _check_options(weights, restorer, backend, exact, more or ())
         metrics = tuple(dict.fromkeys(("psnr", "ssim", *(more or ()))))
-        program = {"backend": backend or "torch", "exact": exact or not backend, "mirror": mirror}
-        subject = Subject(weights or "default", restorer, device, **program)
+        subject = Subject(
+            weights=weights or "default",
+            restorer=restorer,
+            device=device,
+            backend=backend or "torch",
+            exact=exact or not backend,
+            mirror=mirror,
+        )
         job = Job(subject, "", data, protocol, metrics, tile, limit)
         with open_gallery(html, f"Scores of {subject.name}") if html else nullcontext() as show:
             with console.status("") as status:

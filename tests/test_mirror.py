@@ -98,5 +98,5 @@ def test_what_wants_the_whole_photo_gets_it_and_what_need_not_look_is_not_asked_
     classic = Mirrored(build("restorers", {"name": "dark_channel"}).eval())
 
     assert not classic.works_in_tiles
-    assert not classic.looks
+    assert not classic.needs_look
     assert not classic.training

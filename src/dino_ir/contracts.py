@@ -276,7 +276,7 @@ class Restorer(Learner):
         return
 
     @property
-    def looks(self) -> bool:
+    def needs_look(self) -> bool:
         """Whether it would look at photos at all: those that need not, are not read for it."""
         return type(self).look is not Restorer.look
 
@@ -302,8 +302,8 @@ class Wrapped(Restorer):
         self.restorer.forget()
 
     @property
-    def looks(self) -> bool:
-        return self.restorer.looks
+    def needs_look(self) -> bool:
+        return self.restorer.needs_look
 
     def look(self, photo: Tensor) -> Tensor | None:
         return self.restorer.look(photo)

@@ -186,7 +186,7 @@ def _piece(source: Source, tile: Tile, multiple: int) -> Tensor:
 
 
 def _look(restorer: Restorer, source: Source) -> Tensor | None:
-    if not restorer.looks:
+    if not restorer.needs_look:
         return None
     small = size_within(source.size, LOOK_PIXELS)
     photo = source.read(0, 0, *source.size) if small == source.size else _shrunk(source, small)

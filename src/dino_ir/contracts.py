@@ -28,6 +28,7 @@ __all__ = [
     "Restorer",
     "Truth",
     "View",
+    "Wrapped",
     "no_guide",
 ]
 

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dino_ir.contracts import Restorer, View, Wrapped
+from dino_ir.contracts import Restorer, View
 from dino_ir.errors import DinoIRError, WeightsError
 from dino_ir.export import no_pools, piece_graph, write_graph
 from dino_ir.formats.decoding import size_of
 from dino_ir.pools import is_measuring_pools, shared_pools
 from dino_ir.trust import wants_full_precision
+from dino_ir.wrapped import Wrapped
 
 __all__ = [
     "BACKENDS",

@@ -28,7 +28,6 @@ __all__ = [
     "Restorer",
     "Truth",
     "View",
-    "Wrapped",
     "no_guide",
 ]
 
@@ -288,23 +287,3 @@ class Restorer(Learner):
     def forward(self, degraded: Tensor, view: View | None = None) -> Tensor:
         """Restore [B, 3, H, W]; without a view, the image is the whole photo."""
         raise NotImplementedError
-
-
-class Wrapped(Restorer):
-    """Another restorer, run in another way: what the way does not change is that restorer's."""
-
-    def __init__(self, restorer: Restorer) -> None:
-        super().__init__()
-        self.restorer, self.multiple_of, self.tile_side = restorer, restorer.multiple_of, restorer.tile_side
-        self.works_in_tiles = restorer.works_in_tiles
-        self.train(restorer.training)
-
-    def forget(self) -> None:
-        self.restorer.forget()
-
-    @property
-    def needs_look(self) -> bool:
-        return self.restorer.needs_look
-
-    def look(self, photo: Tensor) -> Tensor | None:
-        return self.restorer.look(photo)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from dino_ir.contracts import View, Wrapped
+from dino_ir.contracts import View
+from dino_ir.wrapped import Wrapped
 
 __all__ = ["Mirrored"]
 

@@ -1,6 +1,7 @@
 """Every experiment runs from end to end when it is made tiny."""
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,8 @@ from dino_ir import reproduction
 from dino_ir.catalog import build
 from dino_ir.errors import DataError, RecipeError, TrainingError
 from dino_ir.experiment import experiment_names, read_experiment
-from dino_ir.forecast import forecast
 from dino_ir.recipe import Recipe
-from dino_ir.reproduction import Site, _training_flops, reproduce
+from dino_ir.reproduction import Site, reproduce
 from dino_ir.smoke import make_photos, shrink_recipe, toy_benchmark
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -115,6 +115,48 @@ def test_without_training_what_is_missing_is_named(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["photos"]
 
 
+def test_of_a_run_that_is_gone_the_scores_stand(tmp_path):
+    experiment = few("guidance")
+    first = reproduce(experiment, site(tmp_path))
+    rows = lines(tmp_path / "out" / "scores.csv")
+    shutil.rmtree(tmp_path / "runs" / "guidance" / "unguided")
+
+    again = reproduce(experiment, site(tmp_path, trains=False))
+
+    assert lines(tmp_path / "out" / "scores.csv") == rows
+    assert "- Scored by an earlier call, the runs are not here: unguided/0." in again
+    assert again.splitlines()[:-2] == first.splitlines()[:-1]
+
+
+def test_scores_of_other_photos_do_not_stand(tmp_path):
+    experiment = few("guidance")
+    reproduce(experiment, site(tmp_path))
+    shutil.rmtree(tmp_path / "runs" / "guidance" / "unguided")
+
+    text = reproduce(replace(experiment, tile=64), site(tmp_path, trains=False))
+
+    assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
+    assert {row["arm"] for row in lines(tmp_path / "out" / "scores.csv")} == {"guided"}
+
+
+@pytest.mark.parametrize("only", ["guided", "guided/0"])
+def test_only_what_is_named_is_trained(only, tmp_path):
+    text = reproduce(few("guidance"), site(tmp_path, only=[only]))
+
+    assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
+    assert {row["arm"] for row in lines(tmp_path / "out" / "scores.csv")} == {"guided"}
+
+
+@pytest.mark.parametrize("only", ["guide", "guided/7"])
+def test_an_arm_that_there_is_not_is_named_beside_those_there_are(only, tmp_path):
+    wrong = f"nothing that is trained is called {only}; arms are unguided, guided; one seed of them: guided/0"
+
+    with pytest.raises(RecipeError, match=wrong):
+        reproduce(few("guidance"), site(tmp_path, only=["guided", only]))
+
+    assert not (tmp_path / "out").exists()
+
+
 def test_smoke_says_that_numbers_mean_nothing_and_not_what_is_true_of_another_scale(tmp_path):
     experiment = few("table4")
 
@@ -194,17 +236,3 @@ def test_a_shrunk_recipe_keeps_its_parts_and_what_is_damaged(tmp_path):
     assert [each["degradation"]["name"] for each in shrink_recipe(pairs, tmp_path).data] == ["gaussian_noise"]
     assert sum(p.numel() for p in build(*small.subject).parameters()) < 500_000
     assert len(toy_benchmark("Toy", tmp_path).dataset) == 2
-
-
-@pytest.mark.slow
-def test_a_contrast_costs_in_the_steps_that_compute_it(tmp_path):
-    contrast = "restorer.contrast={start=1, every=3}"
-    plain = shrink_recipe(Recipe.read(RECIPES / "guidance_tiny.toml"), tmp_path)
-    with_it = shrink_recipe(Recipe.read(RECIPES / "guidance_tiny.toml", [contrast]), tmp_path)
-    with_it = replace(with_it, restorer={**with_it.restorer, "contrast": {
-        **with_it.restorer["contrast"], "start": 1, "every": 2}})  # fmt: skip
-
-    cheap, dear = (sum(each.flops for each in forecast(recipe)) for recipe in (plain, with_it))
-
-    assert _training_flops(plain) == 2 * cheap
-    assert _training_flops(with_it) == pytest.approx(cheap + dear)  # steps 1 and 3 of 0 to 3

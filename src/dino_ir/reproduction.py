@@ -6,9 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from dino_ir.benchmark import Benchmark, read_benchmarks
 from dino_ir.catalog import build
 from dino_ir.comparison import (
@@ -22,23 +19,24 @@ from dino_ir.comparison import (
     write_scores,
 )
 from dino_ir.contracts import Restorer
+from dino_ir.costs import SIDE, flops_of_photo, flops_of_training
 from dino_ir.errors import DataError, RecipeError, TrainingError
 from dino_ir.evaluation import Row, evaluate
 from dino_ir.experiment import Arm, Experiment
 from dino_ir.files.weights import digest, find_weights, read_weights
-from dino_ir.forecast import forecast, foresee, missing_weights
-from dino_ir.inference import load, restore
+from dino_ir.forecast import foresee, missing_weights
+from dino_ir.inference import load
 from dino_ir.pace import Step
 from dino_ir.recipe import Recipe
 from dino_ir.reported import reported_table
 from dino_ir.smoke import make_photos, shrink_recipe, toy_benchmark
-from dino_ir.training import WEIGHTS, Run, build_sources, train
+from dino_ir.training import WEIGHTS, Run, build_learner, build_sources, train
 
 __all__ = ["Site", "needs", "reproduce"]
 
-_SIDE = 256  # of the photo that operations are counted for
 _SMOKE = "Pictures made on the spot, networks of two steps: no number here means anything."
-_COSTS = ("steps", "weights", f"GFLOP at {_SIDE}²", "PFLOP to train")
+_SCORES = "scores.csv"
+_COSTS = ("steps", "weights", f"GFLOP at {SIDE}²", "PFLOP to train")
 
 
 class Site(NamedTuple):
@@ -50,7 +48,8 @@ class Site(NamedTuple):
         recipes: folder of the recipes that the arms name.
         data: what the roots of datasets are relative to.
         device: torch's name for it.
-        trains: whether to train what is missing; otherwise it is left out.
+        trains: whether to train what is missing.
+        only: arms, or one seed of an arm as in "guided/2", that may be trained; none named: all.
         stop: asked after each step of training and each benchmark; True stops.
         report: called after each step of training.
         tell: called with a line on what comes next.
@@ -62,6 +61,7 @@ class Site(NamedTuple):
     data: Path | None = None
     device: str = "cpu"
     trains: bool = True
+    only: Sequence[str] = ()
     stop: Callable[[], bool] = lambda: False
     report: Callable[[Step], None] = lambda _: None
     tell: Callable[[str], None] = lambda _: None
@@ -74,6 +74,11 @@ class _Job(NamedTuple):
     seed: int
     recipe: Recipe | None = None
     folder: Path = Path()
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What `Site.only` may call it."""
+        return self.arm.name, f"{self.arm.name}/{self.seed}"
 
 
 def needs(experiment: Experiment, site: Site) -> Iterator[str]:
@@ -102,24 +107,28 @@ def reproduce(experiment: Experiment, site: Site) -> str:
     """Train what is missing, seed after seed, score all arms, and write what came of it.
 
     In `site.out`: `scores.csv` with a line for each arm, seed, benchmark and image, which later calls
-    continue; `means.csv`; `differences.csv`; and `table.md`.
+    continue; `means.csv`; `differences.csv`; and `table.md`. Of a run that is not here, nor to be trained,
+    the scores of an earlier call stand, and the table says so: machines can share an experiment.
 
     Returns:
         The tables, in Markdown.
 
     Raises:
-        RecipeError, DataError, WeightsError: something that the experiment names is wrong or missing.
+        RecipeError, DataError, WeightsError: something that is named is wrong or missing.
         TrainingError: a run failed, a folder holds another recipe's run, or `site.stop` said so.
     """
     jobs, benchmarks = _jobs(experiment, site), _benchmarks(experiment, site)
+    _expect_known(site.only, jobs)
     site.out.mkdir(parents=True, exist_ok=True)
     ready: list[_Job] = []
     for job in jobs:
-        if _is_done(job) or (site.trains and _train(job, site)):
+        if _is_done(job) or (_is_wanted(job, site) and _train(job, site)):
             ready.append(job)
         _go_on(site)
-    scores = _score(ready, benchmarks, experiment, site)
-    return _write(experiment, site.out, ready, [job for job in jobs if job not in ready], scores)
+    absent = [job for job in jobs if job not in ready]
+    kept = _scored_before(absent, benchmarks, experiment, site)
+    scores = _score(ready, benchmarks, experiment, site, kept)
+    return _write(experiment, site.out, jobs, absent, scores)
 
 
 def _jobs(experiment: Experiment, site: Site) -> list[_Job]:
@@ -175,9 +184,22 @@ def _is_done(job: _Job) -> bool:
     return table.get("step") == job.recipe.steps
 
 
+def _expect_known(only: Sequence[str], jobs: Sequence[_Job]) -> None:
+    names = [name for job in jobs if job.recipe is not None for name in job.names]
+    if unknown := [name for name in only if name not in names]:
+        arms = ", ".join(dict.fromkeys(name for name in names if "/" not in name))
+        raise RecipeError(
+            f"nothing that is trained is called {unknown[0]}; arms are {arms}; one seed of them: {names[-1]}"
+        )
+
+
 def _go_on(site: Site) -> None:
     if site.stop():
         raise TrainingError("stopped; the same command goes on")
+
+
+def _is_wanted(job: _Job, site: Site) -> bool:
+    return site.trains and (not site.only or not set(site.only).isdisjoint(job.names))
 
 
 def _train(job: _Job, site: Site) -> bool:
@@ -205,13 +227,31 @@ def _restorer(job: _Job, device: str) -> tuple[Restorer, str]:
     return load(weights, device), digest(find_weights(weights))
 
 
-def _score(
+def _scored_before(
     jobs: Sequence[_Job], benchmarks: Mapping[str, Benchmark], experiment: Experiment, site: Site
 ) -> list[Score]:
-    """Score every arm on every benchmark; what an earlier call has scored with the same weights is taken."""
-    path, tile = site.out / "scores.csv", str(experiment.tile)
+    """What an earlier call scored of jobs, where it is whole and of these very benchmarks."""
+    places = {(name, each.digest, str(experiment.tile)) for name, each in benchmarks.items()}
+    photos = sum(len(each.dataset) for each in benchmarks.values())
+    known = [s for s in read_scores(site.out / _SCORES) if (s.benchmark, s.digest, s.tile) in places]
+    by_job = [[s for s in known if (s.arm, s.seed) == (job.arm.name, job.seed)] for job in jobs]
+    return [score for scores in by_job if len(scores) == photos for score in scores]
+
+
+def _score(
+    jobs: Sequence[_Job],
+    benchmarks: Mapping[str, Benchmark],
+    experiment: Experiment,
+    site: Site,
+    kept: Sequence[Score],
+) -> list[Score]:
+    """Score every arm on every benchmark; what an earlier call has scored with the same weights is taken.
+
+    The scores that were `kept` of other jobs are written and returned with them, by seed and arm.
+    """
+    path, tile = site.out / _SCORES, str(experiment.tile)
     known = read_scores(path)
-    scores: list[Score] = []
+    scores = list(kept)
     for job in jobs:
         restorer, weights = _restorer(job, site.device)
         for name, benchmark in benchmarks.items():
@@ -229,6 +269,8 @@ def _score(
                 write_scores(known, path)
                 _go_on(site)
             scores += [replace(score, arm=job.arm.name, seed=job.seed) for score in found.values()]
+    arms = [arm.name for arm in experiment.arms]
+    scores.sort(key=lambda score: (score.seed, arms.index(score.arm)))
     write_scores(scores, path)
     return scores
 
@@ -239,10 +281,12 @@ def _numbers(row: Row) -> tuple[float, float, float, float, float]:
 
 
 def _write(
-    experiment: Experiment, out: Path, ready: list[_Job], missing: list[_Job], scores: list[Score]
+    experiment: Experiment, out: Path, jobs: Sequence[_Job], absent: Sequence[_Job], scores: list[Score]
 ) -> str:
     differences = compare(scores, experiment.control)
-    costs = {job.arm.name: _costs(job, experiment.scale == "smoke") for job in reversed(ready)}
+    scored = {(score.arm, score.seed) for score in scores}
+    known = [job for job in jobs if (job.arm.name, job.seed) in scored]
+    costs = {job.arm.name: _costs(job, experiment.scale == "smoke") for job in reversed(known)}
     lines = [f"# {experiment.title}", "", means_as_markdown(experiment, scores, _COSTS, costs)]
     if differences:
         lines += [
@@ -250,7 +294,9 @@ def _write(
             "By photo and seed, with 95 % intervals over photos:",
         ]
         lines += ["", differences_as_markdown(differences, experiment)]
-    lines += ["", *(f"- {note}" for note in _notes(experiment, missing))]
+    kept = [job for job in absent if job in known]
+    missing = [job for job in absent if job not in known]
+    lines += ["", *(f"- {note}" for note in _notes(experiment, kept, missing))]
     text = "\n".join(lines)
     (out / "table.md").write_text(text + "\n", encoding="utf-8")
     write_means(scores, out / "means.csv")
@@ -258,12 +304,14 @@ def _write(
     return text
 
 
-def _notes(experiment: Experiment, missing: Sequence[_Job]) -> Iterator[str]:
+def _notes(experiment: Experiment, kept: Sequence[_Job], missing: Sequence[_Job]) -> Iterator[str]:
     yield f"Scale {experiment.scale}; PSNR in dB / SSIM; seeds {', '.join(map(str, experiment.seeds))}."
     if experiment.reported:
         table = reported_table(experiment.reported)
         about = "; ".join(filter(None, (table.source, table.note, table.differs)))
         yield f"Reported: {about}. Not comparable where our data or training is another."
+    if kept:
+        yield f"Scored by an earlier call, the runs are not here: {', '.join(job.names[1] for job in kept)}."
     for job in missing:
         yield f"Not trained yet, and left out: {job.arm.title}, seed {job.seed}."
     yield from [_SMOKE] if experiment.scale == "smoke" else experiment.notes
@@ -271,26 +319,11 @@ def _notes(experiment: Experiment, missing: Sequence[_Job]) -> Iterator[str]:
 
 def _costs(job: _Job, is_smoke: bool) -> list[str]:
     """Steps, weights that learn, operations for a photo and for training: with the prior, as it is run."""
-    restorer, _ = _restorer(job, "cpu")
+    restorer = _restorer(job, "cpu")[0] if job.recipe is None else build_learner(job.recipe).product()
+    assert isinstance(restorer, Restorer)  # a table's arms restore
     weights = sum(p.numel() for p in restorer.parameters() if p.requires_grad)
-    with FlopCounterMode(display=False) as counter:
-        restore(restorer, torch.zeros(3, _SIDE, _SIDE))
-    costs = [f"{weights:,}", f"{counter.get_total_flops() / 1e9:.2f}"]
+    costs = [f"{weights:,}", f"{flops_of_photo(restorer.eval()) / 1e9:.2f}"]
     if job.recipe is None:
         return ["–", *costs, "–"]
-    return [f"{job.recipe.steps:,}", *costs, "–" if is_smoke else f"{_training_flops(job.recipe) / 1e15:.3g}"]
-
-
-def _training_flops(recipe: Recipe) -> float:
-    """Operations of all steps; of a contrast, in those steps that compute it."""
-    table = recipe.restorer or {}
-    contrast = table.get("contrast") or {}
-    alone = {key: value for key, value in table.items() if key != "contrast"}
-    with_it = forecast(recipe)
-    without = forecast(replace(recipe, restorer=alone)) if contrast else with_it
-    total, first = 0.0, 0
-    for phase, dear, cheap in zip(recipe.phase, with_it, without):
-        steps = range(max(first, contrast.get("start", 0)), first + phase.steps, contrast.get("every", 1))
-        total += phase.steps * cheap.flops + len(steps) * (dear.flops - cheap.flops)
-        first += phase.steps
-    return total
+    training = "–" if is_smoke else f"{flops_of_training(job.recipe) / 1e15:.3g}"
+    return [f"{job.recipe.steps:,}", *costs, training]

@@ -45,6 +45,13 @@ def reproduce(
     trains: Annotated[
         bool, typer.Option("--train/--no-train", help="Train what is missing, or leave it out.")
     ] = True,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARM[/SEED]",
+            help="Train no other arm, or seed of it. Of the rest, earlier scores stand. Repeatable.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Begin what the paper's scale takes.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
@@ -62,7 +69,7 @@ def reproduce(
         experiment = read_experiment(name, scale.value)
         folder = runs or Path("runs") / ("" if scale == Scale.SMALL else scale.value)
         target = out or folder / experiment.name
-        site = Site(target, folder, recipes, data, str(find_device(device)), trains, tell=_note)
+        site = Site(target, folder, recipes, data, str(find_device(device)), trains, only or (), tell=_note)
         if scale == Scale.PAPER and not yes:
             for line in needs(experiment, site):
                 say(line)

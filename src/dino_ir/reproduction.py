@@ -22,14 +22,15 @@ from dino_ir.contracts import Restorer
 from dino_ir.costs import SIDE, flops_of_photo, flops_of_training
 from dino_ir.errors import DataError, RecipeError, TrainingError
 from dino_ir.evaluation import Row, evaluate
-from dino_ir.experiment import Arm, Experiment
-from dino_ir.files.weights import digest, find_weights, read_weights
+from dino_ir.experiment import Experiment
+from dino_ir.files.weights import digest, find_weights
 from dino_ir.forecast import foresee, missing_weights
 from dino_ir.inference import load
+from dino_ir.jobs import Job, expect_known, jobs_of
 from dino_ir.pace import Step
 from dino_ir.recipe import Recipe
 from dino_ir.reported import reported_table
-from dino_ir.smoke import make_photos, shrink_recipe, toy_benchmark
+from dino_ir.smoke import make_photos, toy_benchmark
 from dino_ir.training import WEIGHTS, Run, build_learner, build_sources, train
 
 __all__ = ["Site", "needs", "reproduce"]
@@ -67,31 +68,17 @@ class Site(NamedTuple):
     tell: Callable[[str], None] = lambda _: None
 
 
-class _Job(NamedTuple):
-    """An arm with a seed."""
-
-    arm: Arm
-    seed: int
-    recipe: Recipe | None = None
-    folder: Path = Path()
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """What `Site.only` may call it."""
-        return self.arm.name, f"{self.arm.name}/{self.seed}"
-
-
 def needs(experiment: Experiment, site: Site) -> Iterator[str]:
     """Lines on what an experiment will take: memory and time of each arm, and what is not here yet.
 
     Raises:
         RecipeError: a recipe is missing or wrong.
     """
-    jobs = _jobs(experiment, site)
+    jobs = jobs_of(experiment, site.runs, site.recipes)
     known: set[str] = set()
     for job in jobs:
         if job.recipe is not None and job.seed == experiment.seeds[0]:
-            done = sum(_is_done(each) for each in jobs if each.arm == job.arm)
+            done = sum(each.is_done() for each in jobs if each.arm == job.arm)
             yield f"{job.arm.title}: {len(experiment.seeds)} runs, {done} of them done; each:"
             yield from (f"  {line}" for line in foresee(job.recipe, site.device))
             known |= {*missing_weights(job.recipe), *_missing_data(job.recipe, site.data)}
@@ -117,41 +104,19 @@ def reproduce(experiment: Experiment, site: Site) -> str:
         RecipeError, DataError, WeightsError: something that is named is wrong or missing.
         TrainingError: a run failed, a folder holds another recipe's run, or `site.stop` said so.
     """
-    jobs, benchmarks = _jobs(experiment, site), _benchmarks(experiment, site)
-    _expect_known(site.only, jobs)
+    jobs = jobs_of(experiment, site.runs, site.recipes)
+    benchmarks = _benchmarks(experiment, site)
+    expect_known(site.only, jobs)
     site.out.mkdir(parents=True, exist_ok=True)
-    ready: list[_Job] = []
+    ready: list[Job] = []
     for job in jobs:
-        if _is_done(job) or (_is_wanted(job, site) and _train(job, site)):
+        if job.is_done() or (_is_wanted(job, site) and _train(job, site)):
             ready.append(job)
         _go_on(site)
     absent = [job for job in jobs if job not in ready]
     kept = _scored_before(absent, benchmarks, experiment, site)
     scores = _score(ready, benchmarks, experiment, site, kept)
     return _write(experiment, site.out, jobs, absent, scores)
-
-
-def _jobs(experiment: Experiment, site: Site) -> list[_Job]:
-    """Every arm with every seed, seed by seed: the first whole comparison is done soonest."""
-    jobs: list[_Job] = []
-    for seed in experiment.seeds:
-        for arm in experiment.arms:
-            if arm.recipe is not None:
-                recipe = Recipe.read(_recipe_file(arm.recipe, site), [*arm.settings, f"seed={seed}"])
-                if experiment.scale == "smoke":
-                    recipe = shrink_recipe(recipe, make_photos(site.runs / "photos"))
-                jobs.append(_Job(arm, seed, recipe, site.runs / arm.run / str(seed)))
-            elif seed == experiment.seeds[0]:
-                jobs.append(_Job(arm, seed))
-    return jobs
-
-
-def _recipe_file(name: str, site: Site) -> Path:
-    path = site.recipes / f"{name}.toml"
-    if not path.is_file():
-        hint = "give --recipes DIR, the recipes of a checkout of DINO-IR"
-        raise RecipeError(f"{path} cannot be read: no such file; {hint}")
-    return path
 
 
 def _benchmarks(experiment: Experiment, site: Site) -> Mapping[str, Benchmark]:
@@ -165,44 +130,16 @@ def _benchmarks(experiment: Experiment, site: Site) -> Mapping[str, Benchmark]:
     return read
 
 
-def _is_done(job: _Job) -> bool:
-    """Whether its weights are there, of the recipe's last step.
-
-    Raises:
-        TrainingError: they are another recipe's.
-    """
-    if job.recipe is None:
-        return True
-    path = job.folder / WEIGHTS
-    if not path.is_file():
-        return False
-    _state, table = read_weights(path)
-    if changed := job.recipe.changes_since(table.get("recipe", {})):
-        raise TrainingError(
-            f"{path} is of a run with another {', '.join(changed)}: choose another folder by --runs"
-        )
-    return table.get("step") == job.recipe.steps
-
-
-def _expect_known(only: Sequence[str], jobs: Sequence[_Job]) -> None:
-    names = [name for job in jobs if job.recipe is not None for name in job.names]
-    if unknown := [name for name in only if name not in names]:
-        arms = ", ".join(dict.fromkeys(name for name in names if "/" not in name))
-        raise RecipeError(
-            f"nothing that is trained is called {unknown[0]}; arms are {arms}; one seed of them: {names[-1]}"
-        )
-
-
 def _go_on(site: Site) -> None:
     if site.stop():
         raise TrainingError("stopped; the same command goes on")
 
 
-def _is_wanted(job: _Job, site: Site) -> bool:
-    return site.trains and (not site.only or not set(site.only).isdisjoint(job.names))
+def _is_wanted(job: Job, site: Site) -> bool:
+    return site.trains and (not site.only or job.is_among(site.only))
 
 
-def _train(job: _Job, site: Site) -> bool:
+def _train(job: Job, site: Site) -> bool:
     assert job.recipe is not None
     site.tell(f"training {job.arm.name}, seed {job.seed}: {job.folder}")
     run = Run(job.folder, data=site.data, device=site.device, stop=site.stop, report=site.report)
@@ -219,7 +156,7 @@ def _missing_data(recipe: Recipe, data: Path | None) -> set[str]:
     return missing
 
 
-def _restorer(job: _Job, device: str) -> tuple[Restorer, str]:
+def _restorer(job: Job, device: str) -> tuple[Restorer, str]:
     """What restores, and what tells it from others."""
     if job.arm.restorer is not None:
         return build("restorers", job.arm.restorer).eval(), json.dumps(job.arm.restorer, sort_keys=True)
@@ -228,7 +165,7 @@ def _restorer(job: _Job, device: str) -> tuple[Restorer, str]:
 
 
 def _scored_before(
-    jobs: Sequence[_Job], benchmarks: Mapping[str, Benchmark], experiment: Experiment, site: Site
+    jobs: Sequence[Job], benchmarks: Mapping[str, Benchmark], experiment: Experiment, site: Site
 ) -> list[Score]:
     """What an earlier call scored of jobs, where it is whole and of these very benchmarks."""
     places = {(name, each.digest, str(experiment.tile)) for name, each in benchmarks.items()}
@@ -239,7 +176,7 @@ def _scored_before(
 
 
 def _score(
-    jobs: Sequence[_Job],
+    jobs: Sequence[Job],
     benchmarks: Mapping[str, Benchmark],
     experiment: Experiment,
     site: Site,
@@ -281,7 +218,7 @@ def _numbers(row: Row) -> tuple[float, float, float, float, float]:
 
 
 def _write(
-    experiment: Experiment, out: Path, jobs: Sequence[_Job], absent: Sequence[_Job], scores: list[Score]
+    experiment: Experiment, out: Path, jobs: Sequence[Job], absent: Sequence[Job], scores: list[Score]
 ) -> str:
     differences = compare(scores, experiment.control)
     scored = {(score.arm, score.seed) for score in scores}
@@ -304,20 +241,20 @@ def _write(
     return text
 
 
-def _notes(experiment: Experiment, kept: Sequence[_Job], missing: Sequence[_Job]) -> Iterator[str]:
+def _notes(experiment: Experiment, kept: Sequence[Job], missing: Sequence[Job]) -> Iterator[str]:
     yield f"Scale {experiment.scale}; PSNR in dB / SSIM; seeds {', '.join(map(str, experiment.seeds))}."
     if experiment.reported:
         table = reported_table(experiment.reported)
         about = "; ".join(filter(None, (table.source, table.note, table.differs)))
         yield f"Reported: {about}. Not comparable where our data or training is another."
     if kept:
-        yield f"Scored by an earlier call, the runs are not here: {', '.join(job.names[1] for job in kept)}."
+        yield f"Scored by an earlier call, the runs are not here: {', '.join(job.name for job in kept)}."
     for job in missing:
         yield f"Not trained yet, and left out: {job.arm.title}, seed {job.seed}."
     yield from [_SMOKE] if experiment.scale == "smoke" else experiment.notes
 
 
-def _costs(job: _Job, is_smoke: bool) -> list[str]:
+def _costs(job: Job, is_smoke: bool) -> list[str]:
     """Steps, weights that learn, operations for a photo and for training: with the prior, as it is run."""
     restorer = _restorer(job, "cpu")[0] if job.recipe is None else build_learner(job.recipe).product()
     assert isinstance(restorer, Restorer)  # a table's arms restore

@@ -105,8 +105,8 @@ def reproduce(experiment: Experiment, site: Site) -> str:
         TrainingError: a run failed, a folder holds another recipe's run, or `site.stop` said so.
     """
     jobs = jobs_of(experiment, site.runs, site.recipes)
-    benchmarks = _benchmarks(experiment, site)
     expect_known(site.only, jobs)
+    benchmarks = _benchmarks(experiment, site)
     site.out.mkdir(parents=True, exist_ok=True)
     ready: list[Job] = []
     for job in jobs:

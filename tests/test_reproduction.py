@@ -128,6 +128,25 @@ def test_of_a_run_that_is_gone_the_scores_stand(tmp_path):
     assert again.splitlines()[:-2] == first.splitlines()[:-1]
 
 
+def test_what_two_machines_scored_is_one_table_once_their_lines_are_in_one_file(tmp_path):
+    experiment = few("guidance")
+    whole = reproduce(experiment, site(tmp_path / "whole"))
+    parts = [site(tmp_path / only, only=[only]) for only in ("unguided", "guided/0")]
+    texts = []
+    for part in parts:
+        reproduce(experiment, part)
+        texts.append((part.out / "scores.csv").read_text())
+    joined = site(tmp_path / "joined", trains=False)
+    joined.out.mkdir(parents=True)
+    lines_of_second = texts[1].split("\n", 1)[1]
+
+    (joined.out / "scores.csv").write_text(texts[0] + lines_of_second + lines_of_second)
+    text = reproduce(experiment, joined)
+
+    assert "- Scored by an earlier call, the runs are not here: unguided/0, guided/0." in text
+    assert text.splitlines()[:-2] == whole.splitlines()[:-1]
+
+
 def test_scores_of_other_photos_do_not_stand(tmp_path):
     experiment = few("guidance")
     reproduce(experiment, site(tmp_path))

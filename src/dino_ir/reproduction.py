@@ -170,9 +170,14 @@ def _scored_before(
     """What an earlier call scored of jobs, where it is whole and of these very benchmarks."""
     places = {(name, each.digest, str(experiment.tile)) for name, each in benchmarks.items()}
     photos = sum(len(each.dataset) for each in benchmarks.values())
-    known = [s for s in read_scores(site.out / _SCORES) if (s.benchmark, s.digest, s.tile) in places]
-    by_job = [[s for s in known if (s.arm, s.seed) == (job.arm.name, job.seed)] for job in jobs]
-    return [score for scores in by_job if len(scores) == photos for score in scores]
+    found: dict[tuple[str, int], dict[tuple[str, str], Score]] = {
+        (job.arm.name, job.seed): {} for job in jobs
+    }
+    for score in read_scores(site.out / _SCORES):
+        of_job = found.get((score.arm, score.seed))
+        if of_job is not None and (score.benchmark, score.digest, score.tile) in places:
+            of_job[score.benchmark, score.image] = score
+    return [score for of_job in found.values() if len(of_job) == photos for score in of_job.values()]
 
 
 def _score(

@@ -15,6 +15,7 @@ from dino_ir.comparison import (
     write_means,
     write_scores,
 )
+from dino_ir.errors import DataError
 from dino_ir.experiment import Arm, Experiment
 
 EXPERIMENT = Experiment(
@@ -99,6 +100,26 @@ def test_scores_survive_their_file(tmp_path):
 
     assert read_scores(tmp_path / "scores.csv") == scores
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def test_several_files_after_one_another_are_read_as_one(tmp_path):
+    path = tmp_path / "scores.csv"
+    write_scores([score()], path)
+
+    path.write_text(path.read_text() * 2)
+
+    assert read_scores(path) == [score()] * 2
+
+
+@pytest.mark.parametrize("line", ["a,0,n,x,128", "a,zero,n,x,128,d,w,30,0.9,20,0.5,1"])
+def test_a_line_that_is_no_score_is_named(line, tmp_path):
+    path = tmp_path / "scores.csv"
+    write_scores([score()], path)
+
+    path.write_text(path.read_text() + line)
+
+    with pytest.raises(DataError, match=r"scores\.csv, line 3 is no score of 12 columns: take it out"):
+        read_scores(path)
 
 
 def test_a_file_of_other_columns_or_none_is_no_scores(tmp_path):

@@ -12,8 +12,8 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 @pytest.fixture(scope="module")
-def jobs():
-    return jobs_of(read_experiment("guidance", "small"), Path("runs"), RECIPES)
+def jobs(tmp_path_factory):
+    return jobs_of(read_experiment("guidance", "small"), tmp_path_factory.mktemp("runs"), RECIPES)
 
 
 def test_all_arms_of_a_seed_come_before_the_next_seed(jobs):
@@ -28,8 +28,8 @@ def test_a_run_has_its_seed_and_a_folder_of_its_own(jobs):
     assert not any(job.is_done() for job in jobs)
 
 
-def test_an_arm_without_training_has_one_job_and_is_done():
-    jobs = jobs_of(read_experiment("table1", "small"), Path("runs"), RECIPES)
+def test_an_arm_without_training_has_one_job_and_is_done(tmp_path):
+    jobs = jobs_of(read_experiment("table1", "small"), tmp_path, RECIPES)
 
     shipped = [job for job in jobs if job.arm.weights == "dino_ir_tiny"]
 
@@ -48,15 +48,17 @@ def test_a_job_goes_by_its_arm_and_by_its_own_name(jobs):
 
 @pytest.mark.parametrize("name", ["guide", "guided/7", "guided/", ""])
 def test_a_name_of_nothing_is_answered_with_those_there_are(jobs, name):
-    known = "arms are unguided, guided, sum, .*longer; one seed of them: longer/2"
+    known = "arms are unguided, guided, sum, .*glance; one seed of them: glance/2"
 
     with pytest.raises(RecipeError, match=f"nothing that is trained is called {name}; {known}"):
         expect_known(["guided", name], jobs)
 
 
-def test_what_is_not_trained_cannot_be_named():
-    jobs = jobs_of(read_experiment("table1", "small"), Path("runs"), RECIPES)
+def test_what_is_not_trained_cannot_be_named(tmp_path):
+    jobs = jobs_of(read_experiment("table1", "small"), tmp_path, RECIPES)
     shipped = next(job for job in jobs if job.arm.weights == "dino_ir_tiny")
 
-    with pytest.raises(RecipeError, match="nothing that is trained is called"):
+    with pytest.raises(RecipeError, match=f"nothing that is trained is called {shipped.arm.name}; arms are "):
         expect_known([shipped.arm.name], jobs)
+    with pytest.raises(RecipeError, match=f"nothing that is trained is called {shipped.arm.name}; no arm is"):
+        expect_known([shipped.arm.name], [shipped])

@@ -9,7 +9,7 @@ import pytest
 
 from dino_ir import reproduction
 from dino_ir.catalog import build
-from dino_ir.errors import DataError, RecipeError, TrainingError
+from dino_ir.errors import DataError, RecipeError, TrainingError, WeightsError
 from dino_ir.experiment import experiment_names, read_experiment
 from dino_ir.recipe import Recipe
 from dino_ir.reproduction import Site, reproduce
@@ -94,7 +94,7 @@ def test_what_was_stopped_goes_on_later(tmp_path):
         reproduce(experiment, stopped)
     whole = reproduce(experiment, site(tmp_path, report=lambda step: steps.append(step.step)))
 
-    assert "Not trained yet" not in whole
+    assert "left out" not in whole
     assert steps == [1, 2, 3, 4, 1, 2, 3, 4]
 
 
@@ -111,7 +111,7 @@ def test_tables_share_what_is_the_same_run(tmp_path):
 def test_without_training_what_is_missing_is_named(tmp_path):
     text = reproduce(few("guidance"), site(tmp_path, trains=False))
 
-    assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
+    assert "Not trained here, nor scored on all of this before, and left out: unguided/0." in text
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["photos"]
 
 
@@ -124,11 +124,11 @@ def test_of_a_run_that_is_gone_the_scores_stand(tmp_path):
     again = reproduce(experiment, site(tmp_path, trains=False))
 
     assert lines(tmp_path / "out" / "scores.csv") == rows
-    assert "- Scored by an earlier call, the runs are not here: unguided/0." in again
+    assert "- Scored by an earlier call, not finished here: unguided/0." in again
     assert again.splitlines()[:-2] == first.splitlines()[:-1]
 
 
-def test_what_two_machines_scored_is_one_table_once_their_lines_are_in_one_file(tmp_path):
+def test_what_two_machines_scored_is_one_table_once_their_files_are_one(tmp_path):
     experiment = few("guidance")
     whole = reproduce(experiment, site(tmp_path / "whole"))
     parts = [site(tmp_path / only, only=[only]) for only in ("unguided", "guided/0")]
@@ -138,31 +138,66 @@ def test_what_two_machines_scored_is_one_table_once_their_lines_are_in_one_file(
         texts.append((part.out / "scores.csv").read_text())
     joined = site(tmp_path / "joined", trains=False)
     joined.out.mkdir(parents=True)
-    lines_of_second = texts[1].split("\n", 1)[1]
 
-    (joined.out / "scores.csv").write_text(texts[0] + lines_of_second + lines_of_second)
+    (joined.out / "scores.csv").write_text(texts[0] + texts[1] + texts[1])
     text = reproduce(experiment, joined)
 
-    assert "- Scored by an earlier call, the runs are not here: unguided/0, guided/0." in text
+    assert "- Scored by an earlier call, not finished here: unguided/0, guided/0." in text
     assert text.splitlines()[:-2] == whole.splitlines()[:-1]
+    assert len(lines(joined.out / "scores.csv")) == 2 * 2  # arms, photos: each once
 
 
-def test_scores_of_other_photos_do_not_stand(tmp_path):
+def test_scores_of_other_photos_do_not_stand_but_stay_in_the_file(tmp_path):
     experiment = few("guidance")
     reproduce(experiment, site(tmp_path))
+    of_gone = [row for row in lines(tmp_path / "out" / "scores.csv") if row["arm"] == "unguided"]
     shutil.rmtree(tmp_path / "runs" / "guidance" / "unguided")
 
     text = reproduce(replace(experiment, tile=64), site(tmp_path, trains=False))
+    again = reproduce(experiment, site(tmp_path, trains=False))
 
-    assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
-    assert {row["arm"] for row in lines(tmp_path / "out" / "scores.csv")} == {"guided"}
+    assert "Not trained here, nor scored on all of this before, and left out: unguided/0." in text
+    assert "| NAFNet alone |" not in text
+    assert [row for row in lines(tmp_path / "out" / "scores.csv") if row["arm"] == "unguided"] == of_gone
+    assert "| NAFNet alone |" in again
+
+
+def test_scores_of_two_trainings_of_one_run_are_not_mixed(tmp_path):
+    experiment = few("guidance")
+    first = reproduce(experiment, site(tmp_path))
+    shutil.rmtree(tmp_path / "runs" / "guidance" / "unguided")
+    file = tmp_path / "out" / "scores.csv"
+    head, one, *rest = file.read_text().splitlines(keepends=True)
+    of_another = one.replace(lines(file)[0]["weights"], "of another training")
+
+    file.write_text("".join([head, one, *rest, of_another]))
+    with_both = reproduce(experiment, site(tmp_path, trains=False))
+    file.write_text("".join([head, of_another, *rest]))
+    of_neither = reproduce(experiment, site(tmp_path, trains=False))
+
+    assert with_both.splitlines()[:-2] == first.splitlines()[:-1]
+    assert "left out: unguided/0." in of_neither
+
+
+def test_what_arms_cost_is_said_where_their_priors_weights_are_missing(tmp_path, monkeypatch):
+    experiment = few("guidance")
+    first = reproduce(experiment, site(tmp_path))
+    shutil.rmtree(tmp_path / "runs" / "guidance")
+
+    def fail(_module):
+        raise WeightsError("no such weights here")
+
+    monkeypatch.setattr("dino_ir.training.fill_priors", fail)
+    again = reproduce(experiment, site(tmp_path, trains=False))
+
+    assert again.splitlines()[:-2] == first.splitlines()[:-1]
 
 
 @pytest.mark.parametrize("only", ["guided", "guided/0"])
 def test_only_what_is_named_is_trained(only, tmp_path):
     text = reproduce(few("guidance"), site(tmp_path, only=[only]))
 
-    assert "Not trained yet, and left out: NAFNet alone, seed 0." in text
+    assert "Not trained here, nor scored on all of this before, and left out: unguided/0." in text
     assert {row["arm"] for row in lines(tmp_path / "out" / "scores.csv")} == {"guided"}
 
 

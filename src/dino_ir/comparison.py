@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dino_ir.errors import DataError
 from dino_ir.experiment import Experiment
 from dino_ir.reported import Reported, reported_table
 from dino_ir.unfinished import unfinished_name
@@ -72,14 +73,31 @@ _Paired = dict[str, dict[str, dict[int, float]]]  # a difference in dB, by bench
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Read what `write_scores` wrote; nothing where there is no file, or one of other columns."""
+    """Read what `write_scores` wrote, also several such files one after the other.
+
+    Returns:
+        A score for each line; nothing where there is no file, or one of other columns.
+
+    Raises:
+        DataError: a line is not whole.
+    """
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != [*_TEXTS, *_NUMBERS]:
+        reader, heads = csv.DictReader(file), [*_TEXTS, *_NUMBERS]
+        if reader.fieldnames != heads:
             return []
-        return [_score(line) for line in reader]
+        scores: list[Score] = []
+        for line in reader:
+            if [*line.values()] == heads:  # each file brought its own
+                continue
+            try:
+                scores.append(_score(line))
+            except (ValueError, TypeError):  # what is cut short lacks columns
+                raise DataError(
+                    f"{path}, line {reader.line_num} is no score of {len(heads)} columns: take it out"
+                ) from None
+        return scores
 
 
 def write_scores(scores: Iterable[Score], path: Path) -> None:

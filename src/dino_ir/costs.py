@@ -10,14 +10,26 @@ from dino_ir.forecast import forecast
 from dino_ir.inference import restore
 from dino_ir.recipe import Recipe
 
-__all__ = ["SIDE", "flops_of_photo", "flops_of_training"]
+__all__ = ["SIDE", "flops_in_words", "flops_of_photo", "flops_of_training"]
 
 SIDE = 256
-"""Of the photo that operations are counted for."""
+"""Of the photo that operations are counted for, in pixels."""
+
+_UNITS = {0: "FLOP", 6: "MFLOP", 9: "GFLOP", 12: "TFLOP", 15: "PFLOP", 18: "EFLOP"}  # by power of ten
+
+
+def flops_in_words(count: float) -> str:
+    """Three digits and a unit, such as "17.4 TFLOP"."""
+    rounded = float(f"{count:.3g}")  # first, or 999.9 would stay below the next unit
+    power = max(power for power in _UNITS if power == 0 or rounded >= 10**power)
+    return f"{rounded / 10**power:.3g} {_UNITS[power]}"
 
 
 def flops_of_photo(restorer: Restorer) -> int:
-    """Operations for a photo of 256 x 256 as it is run, the look of the prior included."""
+    """Operations for a square photo of `SIDE` pixels as it is run, the look of the prior included.
+
+    Multiplications and additions of matrix products, convolutions and attention count; nothing else does.
+    """
     photo = torch.zeros(3, SIDE, SIDE)
     restore(restorer, photo)  # the first one is preceded by small ones, which tell what memory tiles take
     with FlopCounterMode(display=False) as counter:
@@ -26,15 +38,22 @@ def flops_of_photo(restorer: Restorer) -> int:
 
 
 def flops_of_training(recipe: Recipe) -> float:
-    """Operations of all steps; of a contrast, in those steps that compute it."""
+    """Operations of all steps of a recipe that trains a restorer; of a contrast, in those that compute it.
+
+    They are foreseen (`forecast.forecast`), so nothing is computed and no weights are read.
+
+    Raises:
+        RecipeError: a part of the recipe cannot be built.
+    """
     table = recipe.restorer or {}
     contrast = table.get("contrast") or {}
     alone = {key: value for key, value in table.items() if key != "contrast"}
     with_it = forecast(recipe)
     without = forecast(replace(recipe, restorer=alone)) if contrast else with_it
+    due = range(contrast.get("start", 0), recipe.steps, contrast.get("every", 1))
     total, first = 0.0, 0
     for phase, dear, cheap in zip(recipe.phase, with_it, without):
-        steps = range(max(first, contrast.get("start", 0)), first + phase.steps, contrast.get("every", 1))
-        total += phase.steps * cheap.flops + len(steps) * (dear.flops - cheap.flops)
+        computed = sum(step in due for step in range(first, first + phase.steps))
+        total += phase.steps * cheap.flops + computed * (dear.flops - cheap.flops)
         first += phase.steps
     return total

@@ -91,10 +91,8 @@ def expect_known(names: Sequence[str], jobs: Sequence[Job]) -> None:
     for name in names:
         if not any(job.is_among([name]) for job in trained):
             arms = ", ".join(dict.fromkeys(job.arm.name for job in trained))
-            one = trained[-1].name
-            raise RecipeError(
-                f"nothing that is trained is called {name}; arms are {arms}; one seed of them: {one}"
-            )
+            there_is = f"arms are {arms}; one seed of them: {trained[-1].name}" if trained else "no arm is"
+            raise RecipeError(f"nothing that is trained is called {name}; {there_is}")
 
 
 def _recipe_file(name: str, recipes: Path) -> Path:

@@ -19,7 +19,7 @@ from dino_ir.comparison import (
     write_scores,
 )
 from dino_ir.contracts import Restorer
-from dino_ir.costs import SIDE, flops_of_photo, flops_of_training
+from dino_ir.costs import SIDE, flops_in_words, flops_of_photo, flops_of_training
 from dino_ir.errors import DataError, RecipeError, TrainingError
 from dino_ir.evaluation import Row, evaluate
 from dino_ir.experiment import Experiment
@@ -31,13 +31,13 @@ from dino_ir.pace import Step
 from dino_ir.recipe import Recipe
 from dino_ir.reported import reported_table
 from dino_ir.smoke import make_photos, toy_benchmark
-from dino_ir.training import WEIGHTS, Run, build_learner, build_sources, train
+from dino_ir.training import WEIGHTS, Run, build_sources, train
 
 __all__ = ["Site", "needs", "reproduce"]
 
 _SMOKE = "Pictures made on the spot, networks of two steps: no number here means anything."
 _SCORES = "scores.csv"
-_COSTS = ("steps", "weights", f"GFLOP at {SIDE}²", "PFLOP to train")
+_COSTS = ("steps", "weights", f"at {SIDE}²", "to train")
 
 
 class Site(NamedTuple):
@@ -72,16 +72,21 @@ def needs(experiment: Experiment, site: Site) -> Iterator[str]:
     """Lines on what an experiment will take: memory and time of each arm, and what is not here yet.
 
     Raises:
-        RecipeError: a recipe is missing or wrong.
+        RecipeError: a recipe is missing or wrong, or nothing is trained under a name of `site.only`.
     """
     jobs = jobs_of(experiment, site.runs, site.recipes)
-    known: set[str] = set()
+    expect_known(site.only, jobs)
+    wanted: dict[str, list[Job]] = {}
     for job in jobs:
-        if job.recipe is not None and job.seed == experiment.seeds[0]:
-            done = sum(each.is_done() for each in jobs if each.arm == job.arm)
-            yield f"{job.arm.title}: {len(experiment.seeds)} runs, {done} of them done; each:"
-            yield from (f"  {line}" for line in foresee(job.recipe, site.device))
-            known |= {*missing_weights(job.recipe), *_missing_data(job.recipe, site.data)}
+        if job.recipe is not None and _is_wanted(job, site):
+            wanted.setdefault(job.arm.title, []).append(job)
+    known: set[str] = set()
+    for title, of_arm in wanted.items():
+        done, recipe = sum(job.is_done() for job in of_arm), of_arm[0].recipe
+        assert recipe is not None
+        yield f"{title}: {len(of_arm)} runs, {done} of them done; each:"
+        yield from (f"  {line}" for line in foresee(recipe, site.device))
+        known |= {*missing_weights(recipe), *_missing_data(recipe, site.data)}
     for name in experiment.benchmarks:
         try:
             read_benchmarks([name], site.data)
@@ -94,8 +99,8 @@ def reproduce(experiment: Experiment, site: Site) -> str:
     """Train what is missing, seed after seed, score all arms, and write what came of it.
 
     In `site.out`: `scores.csv` with a line for each arm, seed, benchmark and image, which later calls
-    continue; `means.csv`; `differences.csv`; and `table.md`. Of a run that is not here, nor to be trained,
-    the scores of an earlier call stand, and the table says so: machines can share an experiment.
+    continue; `means.csv`; `differences.csv`; and `table.md`. Of a run that is not finished here, nor to be
+    trained, the scores of an earlier call stand, and the table says so: machines can share an experiment.
 
     Returns:
         The tables, in Markdown.
@@ -114,9 +119,9 @@ def reproduce(experiment: Experiment, site: Site) -> str:
             ready.append(job)
         _go_on(site)
     absent = [job for job in jobs if job not in ready]
-    kept = _scored_before(absent, benchmarks, experiment, site)
-    scores = _score(ready, benchmarks, experiment, site, kept)
-    return _write(experiment, site.out, jobs, absent, scores)
+    scores = _score(ready, benchmarks, experiment, site)
+    scores += _scored_before(absent, benchmarks, experiment, site)
+    return _write(experiment, site.out, jobs, absent, _in_order(scores, experiment))
 
 
 def _benchmarks(experiment: Experiment, site: Site) -> Mapping[str, Benchmark]:
@@ -167,33 +172,30 @@ def _restorer(job: Job, device: str) -> tuple[Restorer, str]:
 def _scored_before(
     jobs: Sequence[Job], benchmarks: Mapping[str, Benchmark], experiment: Experiment, site: Site
 ) -> list[Score]:
-    """What an earlier call scored of jobs, where it is whole and of these very benchmarks."""
+    """What an earlier call scored of jobs, where it is whole, of these very benchmarks and one training."""
     places = {(name, each.digest, str(experiment.tile)) for name, each in benchmarks.items()}
     photos = sum(len(each.dataset) for each in benchmarks.values())
-    found: dict[tuple[str, int], dict[tuple[str, str], Score]] = {
-        (job.arm.name, job.seed): {} for job in jobs
-    }
+    names = {(job.arm.name, job.seed) for job in jobs}
+    trainings: dict[tuple[str, int, str], dict[tuple[str, str], Score]] = {}
     for score in read_scores(site.out / _SCORES):
-        of_job = found.get((score.arm, score.seed))
-        if of_job is not None and (score.benchmark, score.digest, score.tile) in places:
-            of_job[score.benchmark, score.image] = score
-    return [score for of_job in found.values() if len(of_job) == photos for score in of_job.values()]
+        is_fit = (score.benchmark, score.digest, score.tile) in places
+        if is_fit and (score.arm, score.seed) in names:
+            of_one = trainings.setdefault((score.arm, score.seed, score.weights), {})
+            of_one[score.benchmark, score.image] = score
+    whole = {(arm, seed): each for (arm, seed, _), each in trainings.items() if len(each) == photos}
+    return [score for each in whole.values() for score in each.values()]
 
 
 def _score(
-    jobs: Sequence[Job],
-    benchmarks: Mapping[str, Benchmark],
-    experiment: Experiment,
-    site: Site,
-    kept: Sequence[Score],
+    jobs: Sequence[Job], benchmarks: Mapping[str, Benchmark], experiment: Experiment, site: Site
 ) -> list[Score]:
     """Score every arm on every benchmark; what an earlier call has scored with the same weights is taken.
 
-    The scores that were `kept` of other jobs are written and returned with them, by seed and arm.
+    In the file, the scores of other jobs stay as they are.
     """
     path, tile = site.out / _SCORES, str(experiment.tile)
     known = read_scores(path)
-    scores = list(kept)
+    scores: list[Score] = []
     for job in jobs:
         restorer, weights = _restorer(job, site.device)
         for name, benchmark in benchmarks.items():
@@ -211,10 +213,16 @@ def _score(
                 write_scores(known, path)
                 _go_on(site)
             scores += [replace(score, arm=job.arm.name, seed=job.seed) for score in found.values()]
-    arms = [arm.name for arm in experiment.arms]
-    scores.sort(key=lambda score: (score.seed, arms.index(score.arm)))
-    write_scores(scores, path)
+    names = {(job.arm.name, job.seed) for job in jobs}
+    others = dict.fromkeys(score for score in known if (score.arm, score.seed) not in names)
+    write_scores(_in_order([*scores, *others], experiment), path)
     return scores
+
+
+def _in_order(scores: Sequence[Score], experiment: Experiment) -> list[Score]:
+    """By seed and arm, as they are trained; arms that the experiment lacks at the end of each seed."""
+    arms = {arm.name: number for number, arm in enumerate(experiment.arms)}
+    return sorted(scores, key=lambda score: (score.seed, arms.get(score.arm, len(arms))))
 
 
 def _numbers(row: Row) -> tuple[float, float, float, float, float]:
@@ -253,19 +261,20 @@ def _notes(experiment: Experiment, kept: Sequence[Job], missing: Sequence[Job]) 
         about = "; ".join(filter(None, (table.source, table.note, table.differs)))
         yield f"Reported: {about}. Not comparable where our data or training is another."
     if kept:
-        yield f"Scored by an earlier call, the runs are not here: {', '.join(job.name for job in kept)}."
+        yield f"Scored by an earlier call, not finished here: {', '.join(job.name for job in kept)}."
     for job in missing:
-        yield f"Not trained yet, and left out: {job.arm.title}, seed {job.seed}."
+        yield f"Not trained here, nor scored on all of this before, and left out: {job.name}."
     yield from [_SMOKE] if experiment.scale == "smoke" else experiment.notes
 
 
 def _costs(job: Job, is_smoke: bool) -> list[str]:
     """Steps, weights that learn, operations for a photo and for training: with the prior, as it is run."""
-    restorer = _restorer(job, "cpu")[0] if job.recipe is None else build_learner(job.recipe).product()
+    # What is counted is the same with any weights, and a prior's may be missing here.
+    restorer = _restorer(job, "cpu")[0] if job.recipe is None else build(*job.recipe.subject).product()
     assert isinstance(restorer, Restorer)  # a table's arms restore
     weights = sum(p.numel() for p in restorer.parameters() if p.requires_grad)
-    costs = [f"{weights:,}", f"{flops_of_photo(restorer.eval()) / 1e9:.2f}"]
+    costs = [f"{weights:,}", flops_in_words(flops_of_photo(restorer.eval()))]
     if job.recipe is None:
         return ["–", *costs, "–"]
-    training = "–" if is_smoke else f"{flops_of_training(job.recipe) / 1e15:.3g}"
+    training = "–" if is_smoke else flops_in_words(flops_of_training(job.recipe))
     return [f"{job.recipe.steps:,}", *costs, training]

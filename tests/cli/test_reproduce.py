@@ -49,7 +49,7 @@ def test_results_go_where_they_are_wanted(run, folder):
     code, said = run(*words, "-o", "tables", "--runs", "elsewhere")
 
     assert code == 0
-    assert "Not trained yet, and left out: B, seed 0." in said
+    assert "Not trained here, nor scored on all of this before, and left out: b/0." in said
     assert (folder / "tables" / "table.md").is_file()
     assert [path.name for path in (folder / "elsewhere").iterdir()] == ["photos"]
 
@@ -67,12 +67,30 @@ def test_the_papers_scale_says_what_it_needs_and_begins_nothing(run, folder):
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.slow
+def test_the_papers_scale_says_what_the_named_arms_need(run):
+    words = ("two.toml", "--scale", "paper", "--recipes", ROOT / "recipes", "--device", "cpu")
+    code, said = run(*words, "--only", "b/0")
+
+    assert code == 0
+    assert "B: 1 runs, 0 of them done; each:" in said
+    assert "A: " not in said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("table9",), "no experiment 'table9'; there are: guidance"),
         (("guidance", "--scale", "paper"), "no scale 'paper'; it has: smoke, small"),
         (("two.toml", "--scale", "smoke"), "recipes/guidance_tiny.toml cannot be read"),
+        (
+            ("guidance", "--only", "sum", "--no-train"),
+            "--only says what to train, --no-train that nothing is",
+        ),
+        (
+            ("two.toml", "--scale", "paper", "--recipes", ROOT / "recipes", "--only", "c"),
+            "nothing that is trained is called c; arms are a, b",
+        ),
     ],
 )
 def test_wrong_usage_is_code_2_and_a_sentence(run, words, message):

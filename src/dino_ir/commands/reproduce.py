@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dino_ir.arguments import DataOption, DeviceOption, out_option
+from dino_ir.errors import RecipeError
 from dino_ir.terminal import plain_errors, progress_bar, say, stop_on_signal
 
 __all__ = ["Scale", "reproduce"]
@@ -66,6 +67,8 @@ def reproduce(
         from dino_ir.reproduction import Site, needs
         from dino_ir.reproduction import reproduce as run
 
+        if only and not trains:
+            raise RecipeError("--only says what to train, --no-train that nothing is: give one of them")
         experiment = read_experiment(name, scale.value)
         folder = runs or Path("runs") / ("" if scale == Scale.SMALL else scale.value)
         target = out or folder / experiment.name

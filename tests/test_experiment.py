@@ -83,6 +83,14 @@ def test_smoke_is_the_smallest_scale_there_is_with_two_seeds():
     assert smoke == replace(small, scale="smoke", seeds=[0, 1])
 
 
+def test_any_arm_can_be_the_control(tmp_path):
+    experiment = read_experiment(write(tmp_path, SMALL), "small")
+
+    assert experiment.compared_with("b") == replace(experiment, control="b")
+    with pytest.raises(RecipeError, match="no arm 'c' to compare with; there are: a, b"):
+        experiment.compared_with("c")
+
+
 def test_settings_of_the_scale_come_before_those_of_the_arm(tmp_path):
     path = write(tmp_path, SMALL.replace("[small]", '[small]\nsettings = ["average=0.5"]'))
 

@@ -7,7 +7,7 @@ The ones that come with the package are in `tables/`. No table has code of its o
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -122,6 +122,17 @@ class Experiment:
     def names(self) -> list[str]:
         """Of the benchmarks: those of their files, without `.toml`."""
         return [Path(benchmark).stem for benchmark in self.benchmarks]
+
+    def compared_with(self, control: str) -> "Experiment":
+        """The same with another arm as the control.
+
+        Raises:
+            RecipeError: no such arm.
+        """
+        names = [arm.name for arm in self.arms]
+        if control not in names:
+            raise RecipeError(f"no arm {control!r} to compare with; there are: {', '.join(names)}")
+        return replace(self, control=control)
 
 
 def experiment_names() -> list[str]:

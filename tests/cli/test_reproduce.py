@@ -42,6 +42,12 @@ def test_smoke_needs_no_photos_and_leaves_tables(run, folder):
     assert "| B | " in said
     assert (folder / "runs" / "smoke" / "two" / "b" / "0" / "weights.safetensors").is_file()
     assert (folder / "runs" / "smoke" / "two" / "table.md").read_text() in said
+    assert "| PSNR minus that of A | " in said
+
+    code, said = run("two.toml", "--scale", "smoke", "--recipes", ROOT / "recipes", "--control", "b")
+
+    assert code == 0
+    assert "| PSNR minus that of B | " in said
 
 
 def test_results_go_where_they_are_wanted(run, folder):
@@ -82,6 +88,7 @@ def test_the_papers_scale_says_what_the_named_arms_need(run):
     [
         (("table9",), "no experiment 'table9'; there are: guidance"),
         (("guidance", "--scale", "paper"), "no scale 'paper'; it has: smoke, small"),
+        (("two.toml", "--control", "c"), "no arm 'c' to compare with; there are: a, b"),
         (("two.toml", "--scale", "smoke"), "recipes/guidance_tiny.toml cannot be read"),
         (
             ("guidance", "--only", "sum", "--no-train"),

@@ -42,6 +42,32 @@ def test_a_sure_gate_lets_one_expert_through(fuse, features):
     torch.testing.assert_close(fuse(features), fuse.experts[1](features[1]))
 
 
+def test_a_bounded_gate_lets_all_experts_through_however_sure_it_is(features):
+    fuse = PixelSemantic(prior_channels=(6, 6, 6), channels=8, bound=1)
+    fuse.gate[2].weight.data.zero_()
+    fuse.gate[2].bias.data = torch.tensor([-100.0, 100.0, 0.0])
+
+    scores = fuse.scores(features)
+
+    e = torch.tensor([-1.0, 1.0, 0.0]).exp()
+    torch.testing.assert_close(scores, (e / e.sum()).expand(2, 3))
+
+
+def test_a_bounded_gate_that_is_unsure_says_what_a_free_one_says(features):
+    torch.manual_seed(0)
+    free = PixelSemantic(prior_channels=(6, 6, 6), channels=8)
+    torch.manual_seed(0)
+    bounded = PixelSemantic(prior_channels=(6, 6, 6), channels=8, bound=100)
+
+    torch.testing.assert_close(bounded.scores(features), free.scores(features))
+
+
+@pytest.mark.parametrize("bound", [0, -1.0])
+def test_a_bound_is_above_0(bound):
+    with pytest.raises(ValueError, match="bound must be above 0"):
+        PixelSemantic(prior_channels=(6,), bound=bound)
+
+
 def test_gradient_reaches_the_gate_and_all_experts(fuse, features):
     fuse(features).square().sum().backward()
 

@@ -53,6 +53,10 @@ def reproduce(
             help="Train no other arm, or seed of it. Of the rest, earlier scores stand. Repeatable.",
         ),
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(metavar="ARM", help="Compare the others with this arm. Default: the table's own."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Begin what the paper's scale takes.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
@@ -70,6 +74,8 @@ def reproduce(
         if only and not trains:
             raise RecipeError("--only says what to train, --no-train that nothing is: give one of them")
         experiment = read_experiment(name, scale.value)
+        if control is not None:
+            experiment = experiment.compared_with(control)
         folder = runs or Path("runs") / ("" if scale == Scale.SMALL else scale.value)
         target = out or folder / experiment.name
         site = Site(target, folder, recipes, data, str(find_device(device)), trains, only or (), tell=_note)

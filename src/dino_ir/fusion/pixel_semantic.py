@@ -21,13 +21,23 @@ class PixelSemantic(FeatureFusion):
     Args:
         prior_channels: channels of each feature map.
         channels: of the fused map, and hidden width of the gate.
+        bound: how far the gate's logits go from 0 at most. A gate that is free may come to pass one depth
+            alone for all photos, as free gates of experts do; with 1 no score is more than e^2 times another.
+
+    Raises:
+        ValueError: a bound that is not above 0.
 
     Shape:
         L maps [B, C_l, h, w] -> [B, channels, h, w].
     """
 
-    def __init__(self, prior_channels: Sequence[int], channels: int = 256) -> None:
+    def __init__(
+        self, prior_channels: Sequence[int], channels: int = 256, bound: float | None = None
+    ) -> None:
         super().__init__()
+        if bound is not None and bound <= 0:
+            raise ValueError(f"bound must be above 0, got {bound}")
+        self.bound = bound
         self.channels = channels
         self.gate = nn.Sequential(
             nn.Linear(sum(prior_channels), channels), nn.GELU(), nn.Linear(channels, len(prior_channels))
@@ -38,7 +48,10 @@ class PixelSemantic(FeatureFusion):
     def scores(self, features: Sequence[Tensor]) -> Tensor:
         """The weight of each depth (equation 2), [B, L]; each row sums to 1."""
         pooled = torch.cat([maps.mean(dim=(2, 3)) for maps in features], dim=1)
-        return self.gate(pooled).float().softmax(dim=1)
+        logits = self.gate(pooled).float()
+        if self.bound is not None:
+            logits = self.bound * (logits / self.bound).tanh()
+        return logits.softmax(dim=1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         scores = self.scores(features)

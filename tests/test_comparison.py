@@ -111,7 +111,10 @@ def test_several_files_after_one_another_are_read_as_one(tmp_path):
     assert read_scores(path) == [score()] * 2
 
 
-@pytest.mark.parametrize("line", ["a,0,n,x,128", "a,zero,n,x,128,d,w,30,0.9,20,0.5,1"])
+@pytest.mark.parametrize(
+    "line",
+    ["a,0,n,x,128", "a,zero,n,x,128,d,w,30,0.9,20,0.5,1", "a,0,n,x,128,d,w,30,0.9,20,0.5,1,2", "arm,psnr"],
+)
 def test_a_line_that_is_no_score_is_named(line, tmp_path):
     path = tmp_path / "scores.csv"
     write_scores([score()], path)
@@ -122,10 +125,11 @@ def test_a_line_that_is_no_score_is_named(line, tmp_path):
         read_scores(path)
 
 
-def test_a_file_of_other_columns_or_none_is_no_scores(tmp_path):
+def test_a_file_of_other_columns_is_refused_and_none_is_no_scores(tmp_path):
     (tmp_path / "scores.csv").write_text("arm,psnr\na,3\n")
 
-    assert read_scores(tmp_path / "scores.csv") == []
+    with pytest.raises(DataError, match=r"scores\.csv has other columns than arm, seed, .*: move it away"):
+        read_scores(tmp_path / "scores.csv")
     assert read_scores(tmp_path / "none.csv") == []
 
 

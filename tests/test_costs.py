@@ -27,7 +27,7 @@ def test_a_photo_costs_what_its_convolutions_cost():
     ("count", "words"),
     [
         (0, "0 FLOP"),
-        (1_500, "1.5e+03 FLOP"),
+        (1_500, "1.5 kFLOP"),
         (3.64e9, "3.64 GFLOP"),
         (17.44e12, "17.4 TFLOP"),
         (999.4e12, "999 TFLOP"),

@@ -87,8 +87,10 @@ def test_any_arm_can_be_the_control(tmp_path):
     experiment = read_experiment(write(tmp_path, SMALL), "small")
 
     assert experiment.compared_with("b") == replace(experiment, control="b")
-    with pytest.raises(RecipeError, match="no arm 'c' to compare with; there are: a, b"):
+    with pytest.raises(RecipeError, match="no arm 'c' that is trained, to compare with; there are: a, b"):
         experiment.compared_with("c")
+    with pytest.raises(RecipeError, match="no arm 'dino_ir_tiny' that is trained"):
+        read_experiment("table1", "small").compared_with("dino_ir_tiny")
 
 
 def test_settings_of_the_scale_come_before_those_of_the_arm(tmp_path):

@@ -48,7 +48,7 @@ def test_a_job_goes_by_its_arm_and_by_its_own_name(jobs):
 
 @pytest.mark.parametrize("name", ["guide", "guided/7", "guided/", ""])
 def test_a_name_of_nothing_is_answered_with_those_there_are(jobs, name):
-    known = "arms are unguided, guided, sum, .*glance; one seed of them: glance/2"
+    known = "arms are unguided, guided, sum, .*bounded; one seed of them: bounded/2"
 
     with pytest.raises(RecipeError, match=f"nothing that is trained is called {name}; {known}"):
         expect_known(["guided", name], jobs)

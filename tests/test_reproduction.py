@@ -139,7 +139,10 @@ def test_what_two_machines_scored_is_one_table_once_their_files_are_one(tmp_path
     joined = site(tmp_path / "joined", trains=False)
     joined.out.mkdir(parents=True)
 
-    (joined.out / "scores.csv").write_text(texts[0] + texts[1] + texts[1])
+    timed = (
+        texts[1].replace("\n", "9\n").replace("seconds9", "seconds")
+    )  # the same, scored again by a slower machine
+    (joined.out / "scores.csv").write_text(texts[0] + texts[1] + timed)
     text = reproduce(experiment, joined)
 
     assert "- Scored by an earlier call, not finished here: unguided/0, guided/0." in text
@@ -150,7 +153,7 @@ def test_what_two_machines_scored_is_one_table_once_their_files_are_one(tmp_path
 def test_scores_of_other_photos_do_not_stand_but_stay_in_the_file(tmp_path):
     experiment = few("guidance")
     reproduce(experiment, site(tmp_path))
-    of_gone = [row for row in lines(tmp_path / "out" / "scores.csv") if row["arm"] == "unguided"]
+    before = lines(tmp_path / "out" / "scores.csv")
     shutil.rmtree(tmp_path / "runs" / "guidance" / "unguided")
 
     text = reproduce(replace(experiment, tile=64), site(tmp_path, trains=False))
@@ -158,8 +161,10 @@ def test_scores_of_other_photos_do_not_stand_but_stay_in_the_file(tmp_path):
 
     assert "Not trained here, nor scored on all of this before, and left out: unguided/0." in text
     assert "| NAFNet alone |" not in text
-    assert [row for row in lines(tmp_path / "out" / "scores.csv") if row["arm"] == "unguided"] == of_gone
     assert "| NAFNet alone |" in again
+    rows = lines(tmp_path / "out" / "scores.csv")
+    assert [row for row in rows if row["tile"] == str(experiment.tile)] == before
+    assert {row["arm"] for row in rows if row["tile"] == "64"} == {"guided"}
 
 
 def test_scores_of_two_trainings_of_one_run_are_not_mixed(tmp_path):
@@ -177,6 +182,20 @@ def test_scores_of_two_trainings_of_one_run_are_not_mixed(tmp_path):
 
     assert with_both.splitlines()[:-2] == first.splitlines()[:-1]
     assert "left out: unguided/0." in of_neither
+
+
+def test_of_two_trainings_of_one_run_the_last_in_the_file_stands(tmp_path):
+    experiment = few("guidance")
+    reproduce(experiment, site(tmp_path))
+    shutil.rmtree(tmp_path / "runs" / "guidance" / "unguided")
+    file = tmp_path / "out" / "scores.csv"
+    cells = [line.split(",") for line in file.read_text().splitlines() if line.startswith("unguided,")]
+    later = [",".join([*row[:6], "of a later training", "99", *row[8:]]) for row in cells]
+
+    file.write_text("\n".join([file.read_text().rstrip(), *later]))
+
+    assert "| NAFNet alone | 99.00 / " in reproduce(experiment, site(tmp_path, trains=False))
+    assert "| NAFNet alone | 99.00 / " in reproduce(experiment, site(tmp_path, trains=False))
 
 
 def test_what_arms_cost_is_said_where_their_priors_weights_are_missing(tmp_path, monkeypatch):
@@ -199,6 +218,16 @@ def test_only_what_is_named_is_trained(only, tmp_path):
 
     assert "Not trained here, nor scored on all of this before, and left out: unguided/0." in text
     assert {row["arm"] for row in lines(tmp_path / "out" / "scores.csv")} == {"guided"}
+
+
+def test_a_broken_line_of_scores_is_said_before_anything_is_trained(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "scores.csv").write_text("arm\n")
+
+    with pytest.raises(DataError, match=r"scores\.csv has other columns"):
+        reproduce(few("guidance"), site(tmp_path))
+
+    assert not list(tmp_path.glob("runs/guidance"))
 
 
 def test_a_name_of_nothing_is_refused_before_anything_is_written(tmp_path):

@@ -57,6 +57,11 @@ class Score:
     input_ssim: float
     seconds: float
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What it is a score of: all but the numbers."""
+        return tuple(str(getattr(self, name)) for name in _TEXTS)
+
 
 class Difference(NamedTuple):
     """How much more PSNR an arm has than the control, in dB, over the seeds that both have."""
@@ -76,28 +81,29 @@ def read_scores(path: Path) -> list[Score]:
     """Read what `write_scores` wrote, also several such files one after the other.
 
     Returns:
-        A score for each line; nothing where there is no file, or one of other columns.
+        A score for each line; nothing where there is no file.
 
     Raises:
-        DataError: a line is not whole.
+        DataError: the file has other columns, or a line of it is no score.
     """
     if not path.is_file():
         return []
+    heads = [*_TEXTS, *_NUMBERS]
+    scores: list[Score] = []
     with path.open(newline="", encoding="utf-8") as file:
-        reader, heads = csv.DictReader(file), [*_TEXTS, *_NUMBERS]
-        if reader.fieldnames != heads:
-            return []
-        scores: list[Score] = []
+        reader = csv.reader(file)
+        if next(reader, heads) != heads:
+            raise DataError(f"{path} has other columns than {', '.join(heads)}: move it away")
         for line in reader:
-            if [*line.values()] == heads:  # each file brought its own
+            if line == heads:  # each file brought its own
                 continue
             try:
                 scores.append(_score(line))
-            except (ValueError, TypeError):  # what is cut short lacks columns
+            except ValueError:
                 raise DataError(
                     f"{path}, line {reader.line_num} is no score of {len(heads)} columns: take it out"
                 ) from None
-        return scores
+    return scores
 
 
 def write_scores(scores: Iterable[Score], path: Path) -> None:
@@ -276,11 +282,11 @@ def _cell(row: Difference) -> str:
     return f"{row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
 
 
-def _score(line: Mapping[str, str]) -> Score:
-    arm, seed, *texts = (line[name] for name in _TEXTS)
-    benchmark, image, tile, digest, weights = texts
-    numbers = (float(line[name]) for name in _NUMBERS)
-    return Score(arm, int(seed), benchmark, image, tile, digest, weights, *numbers)
+def _score(line: Sequence[str]) -> Score:
+    arm, seed, benchmark, image, tile, digest, weights, *numbers = line
+    psnr, ssim, input_psnr, input_ssim, seconds = map(float, numbers)
+    texts = (benchmark, image, tile, digest, weights)
+    return Score(arm, int(seed), *texts, psnr, ssim, input_psnr, input_ssim, seconds)
 
 
 def _write(path: Path, heads: Sequence[str], lines: Sequence[Sequence[object]]) -> None:

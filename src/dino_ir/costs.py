@@ -15,7 +15,15 @@ __all__ = ["SIDE", "flops_in_words", "flops_of_photo", "flops_of_training"]
 SIDE = 256
 """Of the photo that operations are counted for, in pixels."""
 
-_UNITS = {0: "FLOP", 6: "MFLOP", 9: "GFLOP", 12: "TFLOP", 15: "PFLOP", 18: "EFLOP"}  # by power of ten
+_UNITS = {
+    0: "FLOP",
+    3: "kFLOP",
+    6: "MFLOP",
+    9: "GFLOP",
+    12: "TFLOP",
+    15: "PFLOP",
+    18: "EFLOP",
+}  # by power of ten
 
 
 def flops_in_words(count: float) -> str:

@@ -127,11 +127,12 @@ class Experiment:
         """The same with another arm as the control.
 
         Raises:
-            RecipeError: no such arm.
+            RecipeError: no such arm, or one that is not trained and so has no seeds to pair with others'.
         """
-        names = [arm.name for arm in self.arms]
-        if control not in names:
-            raise RecipeError(f"no arm {control!r} to compare with; there are: {', '.join(names)}")
+        trained = [arm.name for arm in self.arms if arm.recipe is not None]
+        if control not in trained:
+            known = ", ".join(trained)
+            raise RecipeError(f"no arm {control!r} that is trained, to compare with; there are: {known}")
         return replace(self, control=control)
 
 

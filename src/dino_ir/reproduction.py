@@ -37,7 +37,7 @@ __all__ = ["Site", "needs", "reproduce"]
 
 _SMOKE = "Pictures made on the spot, networks of two steps: no number here means anything."
 _SCORES = "scores.csv"
-_COSTS = ("steps", "weights", f"at {SIDE}²", "to train")
+_COSTS = ("steps", "weights", f"operations at {SIDE}²", "operations to train")
 
 
 class Site(NamedTuple):
@@ -79,12 +79,12 @@ def needs(experiment: Experiment, site: Site) -> Iterator[str]:
     wanted: dict[str, list[Job]] = {}
     for job in jobs:
         if job.recipe is not None and _is_wanted(job, site):
-            wanted.setdefault(job.arm.title, []).append(job)
+            wanted.setdefault(job.arm.name, []).append(job)
     known: set[str] = set()
-    for title, of_arm in wanted.items():
+    for of_arm in wanted.values():
         done, recipe = sum(job.is_done() for job in of_arm), of_arm[0].recipe
         assert recipe is not None
-        yield f"{title}: {len(of_arm)} runs, {done} of them done; each:"
+        yield f"{of_arm[0].arm.title}: {done} of {len(of_arm)} runs done; each:"
         yield from (f"  {line}" for line in foresee(recipe, site.device))
         known |= {*missing_weights(recipe), *_missing_data(recipe, site.data)}
     for name in experiment.benchmarks:
@@ -98,9 +98,10 @@ def needs(experiment: Experiment, site: Site) -> Iterator[str]:
 def reproduce(experiment: Experiment, site: Site) -> str:
     """Train what is missing, seed after seed, score all arms, and write what came of it.
 
-    In `site.out`: `scores.csv` with a line for each arm, seed, benchmark and image, which later calls
-    continue; `means.csv`; `differences.csv`; and `table.md`. Of a run that is not finished here, nor to be
-    trained, the scores of an earlier call stand, and the table says so: machines can share an experiment.
+    In `site.out`: `scores.csv` with a line for each arm, seed, benchmark and image, to which later calls add
+    and of which they take nothing away; `means.csv`; `differences.csv`; and `table.md`. Of a run that is not
+    finished here, nor to be trained, the scores of an earlier call stand, and the table says so: machines can
+    share an experiment.
 
     Returns:
         The tables, in Markdown.
@@ -112,6 +113,7 @@ def reproduce(experiment: Experiment, site: Site) -> str:
     jobs = jobs_of(experiment, site.runs, site.recipes)
     expect_known(site.only, jobs)
     benchmarks = _benchmarks(experiment, site)
+    read_scores(site.out / _SCORES)  # what is wrong there is said before anything is trained
     site.out.mkdir(parents=True, exist_ok=True)
     ready: list[Job] = []
     for job in jobs:
@@ -172,7 +174,10 @@ def _restorer(job: Job, device: str) -> tuple[Restorer, str]:
 def _scored_before(
     jobs: Sequence[Job], benchmarks: Mapping[str, Benchmark], experiment: Experiment, site: Site
 ) -> list[Score]:
-    """What an earlier call scored of jobs, where it is whole, of these very benchmarks and one training."""
+    """What an earlier call scored of jobs, where it is whole, of these very benchmarks and one training.
+
+    Of several trainings, the last one in the file.
+    """
     places = {(name, each.digest, str(experiment.tile)) for name, each in benchmarks.items()}
     photos = sum(len(each.dataset) for each in benchmarks.values())
     names = {(job.arm.name, job.seed) for job in jobs}
@@ -191,7 +196,7 @@ def _score(
 ) -> list[Score]:
     """Score every arm on every benchmark; what an earlier call has scored with the same weights is taken.
 
-    In the file, the scores of other jobs stay as they are.
+    What else is in the file stays there.
     """
     path, tile = site.out / _SCORES, str(experiment.tile)
     known = read_scores(path)
@@ -213,9 +218,8 @@ def _score(
                 write_scores(known, path)
                 _go_on(site)
             scores += [replace(score, arm=job.arm.name, seed=job.seed) for score in found.values()]
-    names = {(job.arm.name, job.seed) for job in jobs}
-    others = dict.fromkeys(score for score in known if (score.arm, score.seed) not in names)
-    write_scores(_in_order([*scores, *others], experiment), path)
+    once = {score.key: score for score in [*known, *scores]}
+    write_scores(_in_order(list(once.values()), experiment), path)
     return scores
 
 
@@ -239,11 +243,8 @@ def _write(
     costs = {job.arm.name: _costs(job, experiment.scale == "smoke") for job in reversed(known)}
     lines = [f"# {experiment.title}", "", means_as_markdown(experiment, scores, _COSTS, costs)]
     if differences:
-        lines += [
-            "",
-            "By photo and seed, with 95 % intervals over photos:",
-        ]
-        lines += ["", differences_as_markdown(differences, experiment)]
+        lines += ["", "By photo and seed, with 95 % intervals over photos:", ""]
+        lines += [differences_as_markdown(differences, experiment)]
     kept = [job for job in absent if job in known]
     missing = [job for job in absent if job not in known]
     lines += ["", *(f"- {note}" for note in _notes(experiment, kept, missing))]

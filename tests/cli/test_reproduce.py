@@ -66,7 +66,7 @@ def test_the_papers_scale_says_what_it_needs_and_begins_nothing(run, folder):
     code, said = run(*words, "--data", folder)
 
     assert code == 0
-    assert "B: 1 runs, 0 of them done; each:" in said
+    assert "B: 0 of 1 runs done; each:" in said
     assert "phase.1: " in said
     assert "Missing: benchmark bsd_val32_noise25: " in said
     assert "add --yes" in said
@@ -79,7 +79,7 @@ def test_the_papers_scale_says_what_the_named_arms_need(run):
     code, said = run(*words, "--only", "b/0")
 
     assert code == 0
-    assert "B: 1 runs, 0 of them done; each:" in said
+    assert "B: 0 of 1 runs done; each:" in said
     assert "A: " not in said
 
 
@@ -88,7 +88,7 @@ def test_the_papers_scale_says_what_the_named_arms_need(run):
     [
         (("table9",), "no experiment 'table9'; there are: guidance"),
         (("guidance", "--scale", "paper"), "no scale 'paper'; it has: smoke, small"),
-        (("two.toml", "--control", "c"), "no arm 'c' to compare with; there are: a, b"),
+        (("two.toml", "--control", "c"), "no arm 'c' that is trained, to compare with; there are: a, b"),
         (("two.toml", "--scale", "smoke"), "recipes/guidance_tiny.toml cannot be read"),
         (
             ("guidance", "--only", "sum", "--no-train"),

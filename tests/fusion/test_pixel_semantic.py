@@ -62,7 +62,7 @@ def test_a_bounded_gate_that_is_unsure_says_what_a_free_one_says(features):
     torch.testing.assert_close(bounded.scores(features), free.scores(features))
 
 
-@pytest.mark.parametrize("bound", [0, -1.0])
+@pytest.mark.parametrize("bound", [0, -1.0, float("nan")])
 def test_a_bound_is_above_0(bound):
     with pytest.raises(ValueError, match="bound must be above 0"):
         PixelSemantic(prior_channels=(6,), bound=bound)

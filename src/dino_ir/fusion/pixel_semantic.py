@@ -21,8 +21,8 @@ class PixelSemantic(FeatureFusion):
     Args:
         prior_channels: channels of each feature map.
         channels: of the fused map, and hidden width of the gate.
-        bound: how far the gate's logits go from 0 at most. A gate that is free may come to pass one depth
-            alone for all photos, as free gates of experts do; with 1 no score is more than e^2 times another.
+        bound: how far from 0 the gate's logits are kept, by a tanh, so that no score is more than
+            e^(2 bound) times another; None leaves them free, as in the paper.
 
     Raises:
         ValueError: a bound that is not above 0.
@@ -35,7 +35,7 @@ class PixelSemantic(FeatureFusion):
         self, prior_channels: Sequence[int], channels: int = 256, bound: float | None = None
     ) -> None:
         super().__init__()
-        if bound is not None and bound <= 0:
+        if bound is not None and not bound > 0:
             raise ValueError(f"bound must be above 0, got {bound}")
         self.bound = bound
         self.channels = channels

@@ -262,10 +262,14 @@ def _notes(experiment: Experiment, kept: Sequence[Job], missing: Sequence[Job]) 
         about = "; ".join(filter(None, (table.source, table.note, table.differs)))
         yield f"Reported: {about}. Not comparable where our data or training is another."
     if kept:
-        yield f"Scored by an earlier call, not finished here: {', '.join(job.name for job in kept)}."
-    for job in missing:
-        yield f"Not trained here, nor scored on all of this before, and left out: {job.name}."
+        yield f"Scored by an earlier call, not finished here: {_listed(kept)}."
+    if missing:
+        yield f"Not trained here, nor scored on all of this before, and left out: {_listed(missing)}."
     yield from [_SMOKE] if experiment.scale == "smoke" else experiment.notes
+
+
+def _listed(jobs: Sequence[Job]) -> str:
+    return ", ".join(job.name for job in jobs)
 
 
 def _costs(job: Job, is_smoke: bool) -> list[str]:

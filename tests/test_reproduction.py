@@ -111,7 +111,7 @@ def test_tables_share_what_is_the_same_run(tmp_path):
 def test_without_training_what_is_missing_is_named(tmp_path):
     text = reproduce(few("guidance"), site(tmp_path, trains=False))
 
-    assert "Not trained here, nor scored on all of this before, and left out: unguided/0." in text
+    assert "Not trained here, nor scored on all of this before, and left out: unguided/0, guided/0." in text
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["photos"]
 
 

@@ -55,7 +55,7 @@ def test_results_go_where_they_are_wanted(run, folder):
     code, said = run(*words, "-o", "tables", "--runs", "elsewhere")
 
     assert code == 0
-    assert "Not trained here, nor scored on all of this before, and left out: b/0." in said
+    assert "Not trained here, nor scored on all of this before, and left out: a/0, b/0." in said
     assert (folder / "tables" / "table.md").is_file()
     assert [path.name for path in (folder / "elsewhere").iterdir()] == ["photos"]
 

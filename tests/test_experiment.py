@@ -83,7 +83,7 @@ def test_smoke_is_the_smallest_scale_there_is_with_two_seeds():
     assert smoke == replace(small, scale="smoke", seeds=[0, 1])
 
 
-def test_any_arm_can_be_the_control(tmp_path):
+def test_any_arm_that_is_trained_can_be_the_control(tmp_path):
     experiment = read_experiment(write(tmp_path, SMALL), "small")
 
     assert experiment.compared_with("b") == replace(experiment, control="b")

@@ -139,10 +139,9 @@ def test_what_two_machines_scored_is_one_table_once_their_files_are_one(tmp_path
     joined = site(tmp_path / "joined", trains=False)
     joined.out.mkdir(parents=True)
 
-    timed = (
-        texts[1].replace("\n", "9\n").replace("seconds9", "seconds")
-    )  # the same, scored again by a slower machine
-    (joined.out / "scores.csv").write_text(texts[0] + texts[1] + timed)
+    # The same photos once more, by a machine that took some other time.
+    again = texts[1].replace("\n", "9\n").replace("seconds9", "seconds")
+    (joined.out / "scores.csv").write_text(texts[0] + texts[1] + again)
     text = reproduce(experiment, joined)
 
     assert "- Scored by an earlier call, not finished here: unguided/0, guided/0." in text

@@ -55,7 +55,7 @@ def reproduce(
     ] = None,
     control: Annotated[
         str | None,
-        typer.Option(metavar="ARM", help="Compare the others with this arm. Default: the table's own."),
+        typer.Option(metavar="ARM", help="Compare with this arm, a trained one. Default: the table's own."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Begin what the paper's scale takes.")] = False,
     device: DeviceOption = "auto",

@@ -22,7 +22,7 @@ class PixelSemantic(FeatureFusion):
         prior_channels: channels of each feature map.
         channels: of the fused map, and hidden width of the gate.
         bound: how far from 0 the gate's logits are kept, by a tanh, so that no score is more than
-            e^(2 bound) times another; None leaves them free, as in the paper.
+            e^(2 bound) times another (not in the paper); None leaves them free.
 
     Raises:
         ValueError: a bound that is not above 0.
